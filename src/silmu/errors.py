@@ -1,0 +1,99 @@
+"""What can go wrong, as one tree.
+
+    SilmuError
+    ├── UsageError             a wrong argument                              (also ValueError)
+    │   ├── UnknownTaskError   no task of that name                          (also KeyError)
+    │   └── NothingGivenError  neither task nor model                        (also RuntimeError)
+    ├── InputError             an input that the task cannot answer          (also ValueError)
+    │   └── MissingKeyError    an input that lacks a field                   (also KeyError)
+    ├── ModelError             something is wrong with a model folder
+    │   ├── ModelNotFoundError   it, or a file of it, is not there           (also OSError)
+    │   ├── UnsafeModelError     it asks for what is never done              (also ValueError)
+    │   ├── InvalidModelError    its files are broken or disagree            (also ValueError)
+    │   └── UnsupportedModelError  sound, but not for this task or silmu     (also ValueError)
+    ├── StoreError             a file or folder could not be written or read (also OSError)
+    │   ├── LockedError        another process is writing there
+    │   └── CorruptError       what was read is not what was written
+    └── MissingExtraError      an optional dependency is not installed       (also ImportError)
+
+Each also is the builtin that transformers 4.57 raises in the same place, so that programs
+written for it catch the same things.
+"""
+
+from __future__ import annotations
+
+
+class SilmuError(Exception):
+    """Base of every error that silmu raises on purpose.
+
+    The message says what was given and what is allowed; `hint` says what to do next.
+
+    >>> str(UsageError("top_k is 0; it must be at least 1", hint="leave it out for the best one"))
+    'top_k is 0; it must be at least 1\\n\\nhint: leave it out for the best one'
+    """
+
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
+
+
+class UsageError(SilmuError, ValueError):
+    """An argument is wrong, whatever the input and the model."""
+
+
+class UnknownTaskError(UsageError, KeyError):
+    """There is no task of that name."""
+
+
+class NothingGivenError(UsageError, RuntimeError):
+    """Too little was given to know what is wanted."""
+
+
+class InputError(SilmuError, ValueError):
+    """The input is not one that the task can answer."""
+
+
+class MissingKeyError(InputError, KeyError):
+    """The input is a dict without a field that the task needs."""
+
+
+class ModelError(SilmuError):
+    """Something is wrong with a model folder."""
+
+
+class ModelNotFoundError(ModelError, OSError):
+    """The model, or one of its files, is neither here nor to be had."""
+
+
+class UnsafeModelError(ModelError, ValueError):
+    """The folder asks for something that silmu never does: run code, leave the folder."""
+
+
+class InvalidModelError(ModelError, ValueError):
+    """The folder's files are broken, or disagree with each other."""
+
+
+class UnsupportedModelError(ModelError, ValueError):
+    """The folder is sound, but its architecture or head does not fit what is asked."""
+
+
+class StoreError(SilmuError, OSError):
+    """A file or folder could not be written or read."""
+
+
+class LockedError(StoreError):
+    """Another process is writing to the same folder."""
+
+
+class CorruptError(StoreError):
+    """What was read is not what was written."""
+
+
+class MissingExtraError(SilmuError, ImportError):
+    """An optional dependency is not installed; the hint is the command that installs it."""
