@@ -1,0 +1,134 @@
+"""Hugging Face folder to fused ONNX graph, straight from safetensors.
+
+One file a family; it declares MODEL_TYPES (the `model_type` values of config.json that it builds),
+HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it) and
+PREFIX (what the checkpoint puts before the body's names, if the body is part of a larger model).
+
+A graph is built once for a model, a head and a machine, and kept in the cache; the key is made of
+what it was built from, so a changed file makes a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from silmu import registry, store
+from silmu.errors import StoreError, UnsupportedModelError
+from silmu.runtime import session as engine
+from silmu.runtime import weights
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from silmu.runtime.folder import Folder
+
+FORMAT = 1
+"""Raised when a builder changes what it writes, so that no older graph is taken for it."""
+
+GRAPH = "model.onnx"
+WEIGHTS = "model.onnx_data"
+SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
+
+
+def open_session(folder: Folder, head: str) -> engine.Session:
+    """A session for a model folder with a head, such as `question-answering`.
+
+    Raises:
+        UnsupportedModelError: no graph is written for this architecture or head, or the checkpoint
+            was never trained for it.
+        InvalidModelError: config.json and weights are broken, or do not agree.
+    """
+    parts = [folder.file(name) for name in ("config.json", *weights.files(folder))]
+    name = f"{_slug(folder.name)}-{head}-{_key(parts, head)}"
+    cached = cache_folder() / name
+    if not (cached / store.MANIFEST).is_file():
+        _build(folder, head, cached)
+    else:
+        store.verify(cached, quick=True)
+    return engine.Session(cached / GRAPH)
+
+
+def cache_folder() -> Path:
+    """Where built graphs are kept: SILMU_CACHE, or the platform's place for caches."""
+    if given := os.environ.get("SILMU_CACHE"):
+        return Path(given) / "graphs"
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "silmu" / "graphs"
+
+
+def check(folder: Folder, head: str) -> ModuleType:
+    """The family that builds a folder with a head, if it can; reads headers, builds nothing.
+
+    Raises:
+        UnsupportedModelError: as `open_session`.
+    """
+    model_type = folder.config["model_type"]
+    family = registry.graph_module(model_type)
+    if family is None:
+        raise UnsupportedModelError(
+            f"`{folder.name}` is a {model_type!r}, and silmu has graphs for "
+            f"{', '.join(registry.model_types())}"
+        )
+    if head not in family.HEADS:
+        raise UnsupportedModelError(
+            f"`{folder.name}` is a {model_type!r}, which silmu builds for "
+            f"{', '.join(family.HEADS)}, not for {head}"
+        )
+    tensors = weights.Weights.open(folder)
+    proof = family.HEADS[head]
+    if proof not in tensors and f"{family.PREFIX}{proof}" not in tensors:
+        architecture = ", ".join(folder.config.get("architectures") or ["of unknown class"])
+        raise UnsupportedModelError(
+            f"`{folder.name}` was not trained for {head}: it is a {architecture} "
+            f"and has no tensor {proof}",
+            hint=f"take a model that was fine-tuned for {head}; a bare encoder gives "
+            "vectors, with the task `feature-extraction`",
+        )
+    return family
+
+
+def _build(folder: Folder, head: str, target: Path) -> None:
+    from silmu.graphs._builder import Config, Graph
+
+    family = check(folder, head)
+    tensors = weights.Weights.open(folder)
+    body = family.HEADS["feature-extraction"]
+    prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
+    try:
+        with store.new_folder(target, meta={"model": folder.name}, exist_ok=True) as writer:
+            with writer.open(SOURCE_WEIGHTS) as file:
+                graph = Graph(tensors, file, SOURCE_WEIGHTS)
+                family.build(graph, Config(folder.config, folder.name), head, prefix)
+            writer.write(SOURCE, graph.finish(f"{folder.config['model_type']}-{head}"))
+            engine.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
+            writer.discard(SOURCE)
+            writer.discard(SOURCE_WEIGHTS)
+    except StoreError as error:
+        raise StoreError(
+            f"the graph of `{folder.name}` could not be kept: {error.message}",
+            hint="set SILMU_CACHE to a folder that can be written and has room for about twice "
+            "the model's size",
+        ) from error
+
+
+def _key(parts: list[Path], head: str) -> str:
+    described = [f"silmu graph {FORMAT}", head, engine.machine()]
+    for path in parts:
+        status = path.stat()
+        described.append(f"{path} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:16]
+
+
+def _slug(name: str) -> str:
+    last = Path(name).name or "model"
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in last)[:60].strip(".") or "model"

@@ -1,0 +1,303 @@
+"""Writes an ONNX graph node by node, with its weights streamed to a file beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from silmu.errors import InvalidModelError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from silmu.runtime.weights import Weights
+
+OPSET = 20
+IR_VERSION = 10
+MICROSOFT = "com.microsoft"
+ACTIVATIONS = (
+    "gelu",
+    "gelu_new",
+    "gelu_pytorch_tanh",
+    "gelu_fast",
+    "quick_gelu",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
+_INLINE_BYTES = 1024
+_ALIGNMENT = 4096  # a page, so that the engine can map each tensor
+_TYPES: dict[str, int] = {
+    "float32": onnx.TensorProto.FLOAT,
+    "int64": onnx.TensorProto.INT64,
+    "int32": onnx.TensorProto.INT32,
+}
+
+Value = str
+"""The name of a tensor that flows between nodes."""
+
+
+class Config:
+    """config.json of a folder, asked for what an architecture needs.
+
+    Raises InvalidModelError where a value is absent or out of range, and UnsupportedModelError
+    where it is a variant that no graph is written for.
+    """
+
+    def __init__(self, values: dict[str, Any], name: str) -> None:
+        self.values = values
+        self.name = name
+
+    def size(self, *keys: str, default: int | None = None, most: int = 1 << 24) -> int:
+        """A number of something: a whole number from 1 on. Later keys are other spellings."""
+        value = next((self.values[key] for key in keys if self.values.get(key) is not None), default)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {keys[0]} = {value!r}; "
+                f"it must be a whole number from 1 to {most:,}"
+            )
+        return value
+
+    @property
+    def num_labels(self) -> int:
+        """How many labels the head has; transformers' default is two."""
+        labels = self.values.get("id2label")
+        return len(labels) if isinstance(labels, dict) else self.size("num_labels", default=2)
+
+    def number(self, key: str, default: float) -> float:
+        """A number."""
+        value = self.values.get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InvalidModelError(f"config.json of `{self.name}` has {key} = {value!r}")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        return bool(self.values.get(key, default))
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        """One of the allowed words."""
+        value = self.values.get(key) or default
+        if value not in allowed:
+            raise UnsupportedModelError(
+                f"config.json of `{self.name}` has {key} = {value!r}; "
+                f"silmu has graphs for {', '.join(allowed)}"
+            )
+        return value
+
+    def activation(self, key: str, default: str) -> str:
+        """The name of an activation function that `Graph.activate` has."""
+        return self.choice(key, default, ACTIVATIONS)
+
+    def heads(self, hidden: int, *keys: str) -> int:
+        """The number of attention heads, which must divide the hidden size."""
+        heads = self.size(*keys)
+        if hidden % heads:
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {heads} attention heads, "
+                f"which do not divide the hidden size {hidden}"
+            )
+        return heads
+
+
+class Graph:
+    """An ONNX graph under construction; each method adds nodes and gives the value they make.
+
+    Args:
+        weights: the checkpoint that `weight` reads from.
+        file: where large tensors are written, one page after another.
+        location: that file's name, as the graph will name it.
+    """
+
+    def __init__(self, weights: Weights, file: BinaryIO, location: str) -> None:
+        self.weights = weights
+        self._file = file
+        self._location = location
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, dtype: str, shape: list[int | str]) -> Value:
+        """Declares an input; a name in its shape is a size that varies."""
+        self._inputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], shape))
+        return name
+
+    def output(self, name: str, value: Value, shape: list[int | str]) -> None:
+        """Declares a float32 output under a name of its own."""
+        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, _TYPES["float32"], shape))
+
+    def alias_output(self, value: Value, shape: list[int | str]) -> None:
+        """Declares a value that already has the output's name, so that nothing is copied."""
+        self._outputs.append(helper.make_tensor_value_info(value, _TYPES["float32"], shape))
+
+    def nodes(
+        self, kind: str, *inputs: Value, outputs: int | list[str] = 1, domain: str = "", **attributes: Any
+    ) -> list[Value]:
+        """Adds a node with several outputs, numbered or named."""
+        stem = f"{kind}_{len(self._nodes)}"
+        names = outputs if isinstance(outputs, list) else [f"{stem}.{i}" for i in range(outputs)]
+        self._nodes.append(helper.make_node(kind, inputs, names, name=stem, domain=domain, **attributes))
+        return names
+
+    def node(self, kind: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
+        """Adds a node with one output."""
+        return self.nodes(kind, *inputs, domain=domain, **attributes)[0]
+
+    def constant(self, value: Any, dtype: str = "int64") -> Value:
+        """A small constant."""
+        array = np.asarray(value, dtype=dtype)
+        return self._tensor(f"{dtype}:{array.shape}:{array.ravel().tolist()}", lambda: array)
+
+    def weight(self, *names: str, shape: tuple[int, ...], transposed: bool = False) -> Value:
+        """Tensors of the checkpoint, joined along their last axis after the transposition.
+
+        Raises:
+            InvalidModelError: one is absent, or its shape is not the one that config.json implies.
+        """
+
+        def read() -> NDArray[Any]:
+            arrays = [self._read(name) for name in names]
+            arrays = [array.T if transposed else array for array in arrays]
+            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+        return self._tensor("+".join(names) + (".T" if transposed else ""), read, shape)
+
+    def finish(self, name: str) -> bytes:
+        """The graph as an ONNX model, its large tensors in the file."""
+        graph = helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, list(self._initializers.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        model = helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="silmu"
+        )
+        return model.SerializeToString()
+
+    # What many architectures are made of.
+
+    def linear(self, x: Value, *names: str, inner: int, outer: int, stored: str = "out_in") -> Value:
+        """x W, without the bias, for weights stored as torch's Linear (out_in) or Conv1D (in_out)."""
+        weights = [f"{name}.weight" for name in names]
+        matrix = self.weight(*weights, shape=(inner, outer), transposed=stored == "out_in")
+        return self.node("MatMul", x, matrix)
+
+    def bias(self, *names: str, size: int) -> Value:
+        """Biases, joined."""
+        return self.weight(*[f"{name}.bias" for name in names], shape=(size,))
+
+    def norm(self, x: Value, name: str, *, size: int, epsilon: float) -> Value:
+        """Layer normalisation over the last axis."""
+        scale, shift = self._scale_and_shift(name, size)
+        return self.node("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon)
+
+    def add_norm(
+        self, x: Value, skip: Value, name: str, *, bias: Value, size: int, epsilon: float
+    ) -> Value:
+        """Layer normalisation of x + bias + skip, as one node."""
+        scale, shift = self._scale_and_shift(name, size)
+        return self.node(
+            "SkipLayerNormalization", x, skip, scale, shift, bias, domain=MICROSOFT, epsilon=epsilon
+        )
+
+    def add_norm_sum(
+        self, x: Value, skip: Value, name: str, *, bias: Value, size: int, epsilon: float
+    ) -> tuple[Value, Value]:
+        """The same, and the sum itself, which the next block adds to."""
+        scale, shift = self._scale_and_shift(name, size)
+        stem = f"{name}.sum"
+        self.nodes(
+            "SkipLayerNormalization",
+            *(x, skip, scale, shift, bias),
+            outputs=[f"{stem}.norm", "", "", stem],
+            domain=MICROSOFT,
+            epsilon=epsilon,
+        )
+        return f"{stem}.norm", stem
+
+    def activate(self, kind: str, x: Value, bias: Value) -> Value:
+        """An activation of x + bias: one node where the engine has it fused."""
+        if kind == "gelu":
+            return self.node("BiasGelu", x, bias, domain=MICROSOFT)
+        if kind in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
+            return self.node("FastGelu", x, bias, domain=MICROSOFT)
+        if kind == "quick_gelu":
+            return self.node("QuickGelu", self.node("Add", x, bias), domain=MICROSOFT, alpha=1.702)
+        summed = self.node("Add", x, bias)
+        if kind in ("silu", "swish"):
+            return self.node("Mul", summed, self.node("Sigmoid", summed))
+        return self.node({"relu": "Relu", "tanh": "Tanh"}[kind], summed)
+
+    def dense(self, x: Value, name: str, *, inner: int, outer: int) -> Value:
+        """x W + b."""
+        product = self.linear(x, name, inner=inner, outer=outer)
+        return self.node("Add", product, self.bias(name, size=outer))
+
+    def split(self, x: Value, parts: int) -> list[Value]:
+        """Equal parts of the last axis."""
+        return self.nodes("Split", x, outputs=parts, axis=-1, num_outputs=parts)
+
+    def first_token(self, x: Value) -> Value:
+        """(rows, tokens, size) -> (rows, 1, size)."""
+        return self.node("Gather", x, self.constant([0]), axis=1)
+
+    def squeeze_tokens(self, x: Value) -> Value:
+        """(rows, 1, size) -> (rows, size)."""
+        return self.node("Squeeze", x, self.constant([1]))
+
+    def _scale_and_shift(self, name: str, size: int) -> tuple[Value, Value]:
+        # Checkpoints converted from TensorFlow, bert-base-uncased among them, say gamma and beta.
+        words = ("gamma", "beta") if f"{name}.gamma" in self.weights else ("weight", "bias")
+        scale, shift = (self.weight(f"{name}.{word}", shape=(size,)) for word in words)
+        return scale, shift
+
+    def _read(self, name: str) -> NDArray[Any]:
+        return self.weights[name]
+
+    def _tensor(
+        self, name: str, read: Callable[[], NDArray[Any]], shape: tuple[int, ...] | None = None
+    ) -> Value:
+        if name in self._initializers:
+            return name
+        array = read()
+        if shape is not None and array.shape != shape:
+            raise InvalidModelError(
+                f"`{self.weights.name}` has {name} of shape {array.shape}, "
+                f"where its config.json implies {shape}"
+            )
+        if array.dtype == np.float32 and not np.isfinite([array.min(), array.max()]).all():
+            raise InvalidModelError(f"`{self.weights.name}` has NaN or infinity in {name}")
+        if array.nbytes <= _INLINE_BYTES:
+            tensor = numpy_helper.from_array(np.array(array), name)
+        else:
+            tensor = self._external(name, array)
+        self._initializers[name] = tensor
+        return name
+
+    def _external(self, name: str, array: NDArray[Any]) -> onnx.TensorProto:
+        self._file.write(b"\0" * (-self._file.tell() % _ALIGNMENT))
+        start = self._file.tell()
+        np.ascontiguousarray(array).tofile(self._file)
+        tensor = onnx.TensorProto(
+            name=name,
+            data_type=_TYPES[array.dtype.name],
+            dims=array.shape,
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        for key, value in (
+            ("location", self._location),
+            ("offset", str(start)),
+            ("length", str(array.nbytes)),
+        ):
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, value
+        return tensor

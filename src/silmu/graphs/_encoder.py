@@ -1,0 +1,85 @@
+"""The post-norm Transformer encoder layer that BERT and its relatives share.
+
+Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, with the normalisation after each block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from silmu.graphs._builder import MICROSOFT
+
+if TYPE_CHECKING:
+    from silmu.graphs._builder import Graph, Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """The names of one layer's parts in the checkpoint, and its sizes."""
+
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    attention_norm: str
+    inner: str
+    output: str
+    output_norm: str
+    hidden: int
+    intermediate: int
+    heads: int
+    activation: str
+    epsilon: float
+
+    def build(self, graph: Graph, x: Value, mask: Value, *, first_token_only: bool = False) -> Value:
+        """(rows, tokens, hidden) -> the same, or (rows, 1, hidden) of the first token alone.
+
+        A classifier reads one token. In the last layer the others then matter only as keys and
+        values, so five sixths of that layer's work need not be done for them.
+        """
+        g, size = graph, self.hidden
+        names = (self.query, self.key, self.value)
+        if first_token_only:
+            keys_values = g.linear(x, *names[1:], inner=size, outer=2 * size)
+            x = g.first_token(x)
+            projected = [g.linear(x, self.query, inner=size, outer=size), *g.split(keys_values, 2)]
+        else:
+            projected = g.split(g.linear(x, *names, inner=size, outer=3 * size), 3)
+        attended = g.node(
+            "MultiHeadAttention",
+            *projected,
+            g.bias(*names, size=3 * size),
+            mask,
+            domain=MICROSOFT,
+            num_heads=self.heads,
+        )
+        norm = {"size": size, "epsilon": self.epsilon}
+        mixed = g.linear(attended, self.attention_output, inner=size, outer=size)
+        bias = g.bias(self.attention_output, size=size)
+        x = g.add_norm(mixed, x, self.attention_norm, bias=bias, **norm)
+        wide = g.linear(x, self.inner, inner=size, outer=self.intermediate)
+        wide = g.activate(self.activation, wide, g.bias(self.inner, size=self.intermediate))
+        narrow = g.linear(wide, self.output, inner=self.intermediate, outer=size)
+        bias = g.bias(self.output, size=size)
+        return g.add_norm(narrow, x, self.output_norm, bias=bias, **norm)
+
+
+def embeddings(graph: Graph, ids: Value, words: Value, positions: Value) -> Value:
+    """Word and position embeddings of token ids, summed: (rows, tokens, hidden)."""
+    num_tokens = graph.node("Shape", ids, start=1, end=2)
+    seen = graph.node("Slice", positions, graph.constant([0]), num_tokens, graph.constant([0]))
+    return graph.node("Add", graph.node("Gather", words, ids), seen)
+
+
+def key_mask(graph: Graph) -> Value:
+    """Declares the input `attention_mask` and gives it as the attention operator wants it."""
+    mask = graph.input("attention_mask", "int64", ["rows", "tokens"])
+    return graph.node("Cast", mask, to=6)  # int32
+
+
+def span_outputs(graph: Graph, x: Value, name: str, hidden: int) -> None:
+    """The head of extractive question answering: a start and an end logit for each token."""
+    both = graph.split(graph.dense(x, name, inner=hidden, outer=2), 2)
+    for output, logits in zip(("start_logits", "end_logits"), both, strict=True):
+        graph.output(output, graph.node("Squeeze", logits, graph.constant([2])), ["rows", "tokens"])

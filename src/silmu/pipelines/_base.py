@@ -1,0 +1,308 @@
+"""What every pipeline is: preprocess, forward, postprocess, over anything that can be iterated.
+
+A task's file overrides the three (and says which parameters are whose in `_sanitize_parameters`),
+as pipelines of transformers 4.57 do. Batching is not its affair: what is asked is read ahead, sorted by
+length, cut into batches by the number of tokens, and answered in the order in which it came.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+
+from silmu import store
+from silmu.errors import UsageError
+from silmu.pipelines._model import Model, ModelOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from silmu.runtime.text import Tokenizer
+
+logger = logging.getLogger("silmu")
+
+READ_AHEAD = 256
+"""How many inputs of a stream are held at most."""
+
+SLOW_SOURCE_SECONDS = 0.005
+"""A source that takes longer than this for an item is not waited for: what is there is answered."""
+
+_PADDING = {"p_mask": 1, "special_tokens_mask": 1}
+
+
+class Pipeline(ABC):
+    """Answers inputs of one task with one model.
+
+    Called with one input it gives one answer, with a list a list, with a generator or a data set
+    an iterator that reads ahead no further than it must.
+    """
+
+    head: ClassVar[str]
+    """What the graph ends in; the task's own id for most."""
+
+    token_budget: ClassVar[int] = 512
+    """How many tokens, padding included, are computed at once."""
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer | None = None,
+        *,
+        task: str = "",
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        framework: str | None = None,
+        **parameters: Any,
+    ) -> None:
+        self.model = model
+        self._tokenizer = tokenizer
+        self.feature_extractor = None
+        self.image_processor = None
+        self.processor = None
+        self.task = task
+        self.framework = framework or "onnx"
+        self.batch_size = _check_batch_size(batch_size)
+        self._parameters = self._sanitize_parameters(**parameters)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the model."""
+        if self._tokenizer is None:
+            raise UsageError(f"a pipeline for {self.task} was made without a tokenizer")
+        return self._tokenizer
+
+    @property
+    def device(self) -> str:
+        """Where the model computes."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its weights."""
+        return self.model.dtype
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(task={self.task!r}, model={self.model.name_or_path!r})"
+
+    # What a task's file says.
+
+    @abstractmethod
+    def _sanitize_parameters(
+        self, **parameters: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Which parameters go to preprocess, to _forward and to postprocess."""
+
+    @abstractmethod
+    def preprocess(
+        self, inputs: Any, **parameters: Any
+    ) -> dict[str, Any] | Iterable[dict[str, Any]]:
+        """One input as what the model reads: (1, tokens) arrays by name, and anything else that
+        postprocess needs. An input that takes several passes gives several.
+        """
+
+    def _forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Mapping[str, Any]:
+        """Arrays of several rows through the model; the first axis of what comes out is rows."""
+        return self.model(self.head, model_inputs)
+
+    @abstractmethod
+    def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
+        """What one input's pass gave (a list, if preprocess gave several) as the answer."""
+
+    # The call.
+
+    def __call__(
+        self,
+        inputs: Any,
+        *args: Any,
+        num_workers: int | None = None,
+        batch_size: int | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """Answers one input, a list, or anything that yields inputs.
+
+        `batch_size` is how many rows are computed at once at most. It changes no answer, and
+        without it the pipeline chooses by length. `num_workers` is accepted and not needed.
+        """
+        if args:
+            logger.warning("ignoring the positional arguments %r", args)
+        size = _check_batch_size(batch_size) or self.batch_size
+        given = self._merged(parameters)
+        if isinstance(inputs, list):
+            return list(self._answers(cast("list[Any]", inputs), given, size))
+        if _is_stream(inputs):
+            return Answers(self._answers(_each(inputs), given, size), inputs)
+        return next(self._answers([inputs], given, size))
+
+    def predict(self, inputs: Any) -> Any:
+        """The same as a call, by the name that scikit-learn gives it."""
+        return self(inputs)
+
+    transform = predict
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Copies the model folder: config, weights, tokenizer."""
+        target = Path(save_directory)
+        names = [name for name in self.model.folder.listing() if name != store.MANIFEST]
+        with store.new_folder(target, meta={"model": self.model.name_or_path}) as writer:
+            for name in names:
+                if (self.model.folder.path / name).is_file():
+                    writer.copy(self.model.folder.file(name), name)
+
+    def _merged(self, parameters: dict[str, Any]) -> _Parameters:
+        """Parameters of a call over those of the constructor, which stay as they are."""
+        pairs = zip(self._parameters, self._sanitize_parameters(**parameters), strict=True)
+        pre, forward, post = ({**kept, **new} for kept, new in pairs)
+        return pre, forward, post
+
+    def _answers(
+        self, items: Iterable[Any], parameters: _Parameters, batch_size: int | None
+    ) -> Iterator[Any]:
+        for window in _windows(items, batch_size):
+            yield from self._answer(window, parameters, batch_size)
+
+    def _answer(
+        self, items: Sequence[Any], parameters: _Parameters, batch_size: int | None
+    ) -> Iterator[Any]:
+        pre, forward, post = parameters
+        rows: list[dict[str, Any]] = []
+        parts: list[slice | int] = []
+        for item in items:
+            prepared = self.preprocess(item, **pre)
+            if isinstance(prepared, Mapping):
+                parts.append(len(rows))
+                rows.append(cast("dict[str, Any]", prepared))
+            else:
+                start = len(rows)
+                rows.extend(prepared)
+                parts.append(slice(start, len(rows)))
+        outputs: list[ModelOutput] = [ModelOutput()] * len(rows)
+        lengths = [_length(row) for row in rows]
+        for batch in _batches(lengths, self.token_budget, batch_size):
+            for i, output in zip(batch, self._run([rows[i] for i in batch], forward), strict=True):
+                outputs[i] = output
+        for part in parts:
+            yield self.postprocess(outputs[part], **post)
+
+    def _run(self, rows: list[dict[str, Any]], parameters: dict[str, Any]) -> list[ModelOutput]:
+        """Rows of different lengths, padded on the right, in one pass."""
+        lengths = [_length(row) for row in rows]
+        width = max(lengths)
+        names = [name for name, value in rows[0].items() if isinstance(value, np.ndarray)]
+        batch = {name: self._stack(name, [row[name] for row in rows], width) for name in names}
+        outputs = self._forward(batch, **parameters)
+        result: list[ModelOutput] = []
+        for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            carried = {name: value for name, value in row.items()}
+            own = {
+                name: _own(value, i, length, width) for name, value in outputs.items()
+            }
+            result.append(ModelOutput({**carried, **own}))
+        return result
+
+    def _stack(self, name: str, arrays: list[NDArray[Any]], width: int) -> NDArray[Any]:
+        if arrays[0].ndim < 2 or all(array.shape[1] == width for array in arrays):
+            return np.concatenate(arrays)
+        fill = _PADDING.get(name, 0)
+        if name == "input_ids" and self._tokenizer is not None:
+            fill = self._tokenizer.special_id("pad") or 0
+        padded = np.full((len(arrays), width, *arrays[0].shape[2:]), fill, arrays[0].dtype)
+        for i, array in enumerate(arrays):
+            padded[i, : array.shape[1]] = array[0]
+        return padded
+
+
+class Answers:
+    """Answers that come as they are asked for; has a length where its source has one."""
+
+    def __init__(self, answers: Iterator[Any], source: Any) -> None:
+        self._answers = answers
+        self._source = source
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._answers
+
+    def __next__(self) -> Any:
+        return next(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+
+_Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def _check_batch_size(batch_size: int | None) -> int | None:
+    if batch_size is not None and (
+        not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1
+    ):
+        raise UsageError(f"batch_size is {batch_size!r}; it must be a whole number from 1 on")
+    return batch_size
+
+
+def _is_stream(inputs: Any) -> bool:
+    if isinstance(inputs, str | bytes | Mapping | tuple):
+        return False
+    is_dataset = hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")
+    return isinstance(inputs, Iterator) or (is_dataset and not isinstance(inputs, np.ndarray))
+
+
+def _each(source: Any) -> Iterator[Any]:
+    if hasattr(source, "__iter__"):
+        yield from source
+    else:  # a torch Dataset has numbers only
+        for i in range(len(source)):
+            yield source[i]
+
+
+def _windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]]:
+    """Items in groups that are worth sorting, without waiting for a source that is slow."""
+    most = READ_AHEAD if isinstance(items, list) else (batch_size or READ_AHEAD)
+    window: list[Any] = []
+    iterator = iter(items)
+    while True:
+        asked = time.perf_counter()
+        try:
+            window.append(next(iterator))
+        except StopIteration:
+            break
+        slow = time.perf_counter() - asked > SLOW_SOURCE_SECONDS
+        if len(window) >= most or (slow and not isinstance(items, list)):
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def _batches(lengths: list[int], budget: int, most: int | None) -> Iterator[list[int]]:
+    """Places of rows, the shortest first, in groups whose padded size keeps to the budget."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and ((len(batch) + 1) * lengths[i] > budget or len(batch) == most):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _length(row: Mapping[str, Any]) -> int:
+    ids = row.get("input_ids")
+    return int(ids.shape[1]) if isinstance(ids, np.ndarray) and ids.ndim > 1 else 1
+
+
+def _own(value: Any, row: int, length: int, width: int) -> Any:
+    """A row's share of an output, without the columns of padding."""
+    if not isinstance(value, np.ndarray):
+        return value[row]
+    array = cast("NDArray[Any]", value[row : row + 1])
+    if length < width and array.ndim > 1 and array.shape[1] == width:
+        array = array[:, :length]
+    return array

@@ -1,0 +1,166 @@
+"""Names to modules: which file answers for a task or an architecture.
+
+The file name is the registration. `text-classification` is `pipelines/text_classification.py`
+and `bert` is whichever file of `graphs/` lists it in MODEL_TYPES. What a file declares above its
+first class or function is read with `ast`, so asking never imports it; other packages add to the
+same lists by the entry-point groups `silmu.pipelines` and `silmu.graphs`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from silmu.errors import UnknownTaskError, UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_PACKAGE = Path(__file__).parent
+_FIRST_DEFINITION = re.compile(r"^(?:@|def |class )", re.MULTILINE)
+_TRANSLATION = re.compile(r"translation_[^_]+_to_[^_]+")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a file says of itself before its first class or function."""
+
+    module: str
+    summary: str
+    constants: dict[str, Any]
+
+
+def pipelines() -> dict[str, Declared]:
+    """Every task that has a pipeline, by its Hub id, in alphabetical order.
+
+    >>> "question-answering" in pipelines()
+    True
+    """
+    return {
+        module.rpartition(".")[2].replace("_", "-"): declared
+        for module, declared in _declared("pipelines").items()
+    }
+
+
+def aliases() -> dict[str, str]:
+    """Other names of tasks: `{"sentiment-analysis": "text-classification", ...}`."""
+    return {
+        alias: task
+        for task, declared in pipelines().items()
+        for alias in declared.constants.get("ALIASES", ())
+    }
+
+
+def canonical_task(name: str) -> str:
+    """The Hub id of a task that is given by its id or an alias.
+
+    Raises:
+        UnknownTaskError: no file of `pipelines/` answers to it; the nearest name is the hint.
+    """
+    # The common case reads one directory entry and parses nothing: it is on the way to the first
+    # answer of every program.
+    if re.fullmatch(r"[a-z0-9-]+", name) and _file("pipelines", name).is_file():
+        return name
+    if name in (known := aliases()):
+        return known[name]
+    tasks = pipelines()
+    if name in tasks:
+        return name
+    if _TRANSLATION.fullmatch(name) and "translation" in tasks:
+        return "translation"
+    near = difflib.get_close_matches(name, [*tasks, *known], n=1)
+    advice = f"did you mean `{near[0]}`? " if near else ""
+    raise UnknownTaskError(
+        f"no task named `{name}`; there are {', '.join(sorted([*tasks, *known]))}",
+        hint=f"{advice}`silmu tasks` lists all",
+    )
+
+
+def pipeline_module(task: str) -> ModuleType:
+    """The imported module that answers a task, given by its Hub id."""
+    if _file("pipelines", task).is_file():
+        return importlib.import_module(f"silmu.pipelines.{task.replace('-', '_')}")
+    return importlib.import_module(pipelines()[task].module)
+
+
+def task_of_architecture(architecture: str) -> str | None:
+    """The task that a checkpoint's class name tells, or None.
+
+    >>> task_of_architecture("BertForQuestionAnswering")
+    'question-answering'
+    """
+    endings = {
+        ending: task
+        for task, declared in pipelines().items()
+        for ending in declared.constants.get("ARCHITECTURES", ())
+    }
+    fitting = [ending for ending in endings if architecture.endswith(ending)]
+    return endings[max(fitting, key=len)] if fitting else None
+
+
+def graph_module(model_type: str) -> ModuleType | None:
+    """The imported module of `graphs/` that builds an architecture, or None."""
+    for module, declared in _declared("graphs").items():
+        if model_type in declared.constants.get("MODEL_TYPES", ()):
+            return importlib.import_module(module)
+    return None
+
+
+def model_types() -> list[str]:
+    """Every `model_type` of config.json for which `graphs/` has a builder."""
+    found = (d.constants.get("MODEL_TYPES", ()) for d in _declared("graphs").values())
+    return sorted(name for names in found for name in names)
+
+
+def _file(kind: str, name: str) -> Path:
+    return _PACKAGE / kind / f"{name.replace('-', '_')}.py"
+
+
+@cache
+def _declared(kind: str) -> dict[str, Declared]:
+    """Module name to declarations, for our own files and for those of other packages."""
+    found = {
+        f"silmu.{kind}.{path.stem}": _read(f"silmu.{kind}.{path.stem}", path)
+        for path in sorted((_PACKAGE / kind).glob("[!_]*.py"))
+    }
+    for module, path in _plugins(kind):
+        found[module] = _read(module, path)
+    return found
+
+
+def _plugins(kind: str) -> list[tuple[str, Path]]:
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    plugins: list[tuple[str, Path]] = []
+    for entry in entry_points(group=f"silmu.{kind}"):
+        spec = find_spec(entry.module)
+        if spec is None or spec.origin is None:
+            raise UsageError(
+                f"the entry point `{entry.name}` of group silmu.{kind} names the module "
+                f"`{entry.module}`, which cannot be found",
+                hint="reinstall or uninstall the package that declares it",
+            )
+        plugins.append((entry.module, Path(spec.origin)))
+    return plugins
+
+
+def _read(module: str, path: Path) -> Declared:
+    source = path.read_text(encoding="utf-8")
+    definition = _FIRST_DEFINITION.search(source)
+    tree = ast.parse(source[: definition.start()] if definition else source)
+    constants: dict[str, Any] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
+                constants[name] = ast.literal_eval(value)
+            case _:
+                pass
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return Declared(module=module, summary=summary, constants=constants)
