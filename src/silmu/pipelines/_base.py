@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from silmu import store
-from silmu.errors import UsageError
+from silmu.errors import InputError, UsageError
 from silmu.pipelines._model import Model, ModelOutput
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from silmu.runtime.text import Tokenizer
+    from silmu.runtime.text import Encoded, Tokenizer
 
 logger = logging.getLogger("silmu")
 
@@ -36,6 +36,7 @@ SLOW_SOURCE_SECONDS = 0.005
 """A source that takes longer than this for an item is not waited for: what is there is answered."""
 
 _PADDING = {"p_mask": 1, "special_tokens_mask": 1}
+_TOKENIZER_OPTIONS = ("add_special_tokens", "truncation", "max_length", "stride")
 
 
 class Pipeline(ABC):
@@ -110,7 +111,7 @@ class Pipeline(ABC):
 
     def _forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Mapping[str, Any]:
         """Arrays of several rows through the model; the first axis of what comes out is rows."""
-        return self.model(self.head, model_inputs)
+        return self.model(**model_inputs)
 
     @abstractmethod
     def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
@@ -137,7 +138,7 @@ class Pipeline(ABC):
         given = self._merged(parameters)
         if isinstance(inputs, list):
             return list(self._answers(cast("list[Any]", inputs), given, size))
-        if _is_stream(inputs):
+        if is_stream(inputs):
             return Answers(self._answers(_each(inputs), given, size), inputs)
         return next(self._answers([inputs], given, size))
 
@@ -156,6 +157,33 @@ class Pipeline(ABC):
                 if (self.model.folder.path / name).is_file():
                     writer.copy(self.model.folder.file(name), name)
 
+    def _tokenize(self, text: Any, pair: Any, **options: Any) -> dict[str, Any]:
+        """A text, or a pair, as the (1, tokens) arrays that the model reads."""
+        options.pop("return_tensors", None)
+        padding = options.pop("padding", False)
+        known = {k: options.pop(k) for k in _TOKENIZER_OPTIONS if k in options}
+        if options:
+            logger.warning("the tokenizer does not know, and ignores, %s", ", ".join(options))
+        encoded = self.tokenizer.encode(text, pair, **known)
+        width = len(encoded)
+        if padding == "max_length":
+            width = max(width, known.get("max_length") or self.tokenizer.model_max_length)
+        return self._arrays(encoded, width)
+
+    def _arrays(self, encoded: Encoded, width: int | None = None) -> dict[str, NDArray[np.int64]]:
+        """A row as arrays, refused before it reaches the engine where the model cannot read it."""
+        limit = self.model.max_tokens
+        if len(encoded) > limit:
+            raise InputError(
+                f"a text has {len(encoded):,} tokens, and this model reads at most {limit:,}",
+                hint="give truncation=True to read its beginning only",
+            )
+        if not len(encoded):
+            raise InputError(
+                "a text has no tokens", hint="leave empty texts out, or give a space at least"
+            )
+        return self.tokenizer.pad([encoded], width or len(encoded))
+
     def _merged(self, parameters: dict[str, Any]) -> _Parameters:
         """Parameters of a call over those of the constructor, which stay as they are."""
         pairs = zip(self._parameters, self._sanitize_parameters(**parameters), strict=True)
@@ -173,7 +201,7 @@ class Pipeline(ABC):
     ) -> Iterator[Any]:
         pre, forward, post = parameters
         rows: list[dict[str, Any]] = []
-        parts: list[slice | int] = []
+        parts: list[Any] = []
         for item in items:
             prepared = self.preprocess(item, **pre)
             if isinstance(prepared, Mapping):
@@ -195,16 +223,18 @@ class Pipeline(ABC):
         """Rows of different lengths, padded on the right, in one pass."""
         lengths = [_length(row) for row in rows]
         width = max(lengths)
-        names = [name for name, value in rows[0].items() if isinstance(value, np.ndarray)]
+        names = [k for k, v in rows[0].items() if isinstance(v, np.ndarray) and v.ndim > 1]
         batch = {name: self._stack(name, [row[name] for row in rows], width) for name in names}
         outputs = self._forward(batch, **parameters)
+        ports = self.model.session.outputs
+        per_token = {name for name, port in ports.items() if "tokens" in port.shape}
         result: list[ModelOutput] = []
         for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            carried = {name: value for name, value in row.items()}
-            own = {
-                name: _own(value, i, length, width) for name, value in outputs.items()
-            }
-            result.append(ModelOutput({**carried, **own}))
+            own = ModelOutput()
+            for name, value in outputs.items():
+                share = value[i : i + 1] if isinstance(value, np.ndarray) else value[i]
+                own[name] = share[:, :length] if name in per_token else share
+            result.append(ModelOutput({**own, **{k: v for k, v in row.items() if k not in own}}))
         return result
 
     def _stack(self, name: str, arrays: list[NDArray[Any]], width: int) -> NDArray[Any]:
@@ -247,7 +277,8 @@ def _check_batch_size(batch_size: int | None) -> int | None:
     return batch_size
 
 
-def _is_stream(inputs: Any) -> bool:
+def is_stream(inputs: Any) -> bool:
+    """Whether inputs come one by one: an iterator, or a data set with numbered items."""
     if isinstance(inputs, str | bytes | Mapping | tuple):
         return False
     is_dataset = hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")
@@ -296,13 +327,3 @@ def _batches(lengths: list[int], budget: int, most: int | None) -> Iterator[list
 def _length(row: Mapping[str, Any]) -> int:
     ids = row.get("input_ids")
     return int(ids.shape[1]) if isinstance(ids, np.ndarray) and ids.ndim > 1 else 1
-
-
-def _own(value: Any, row: int, length: int, width: int) -> Any:
-    """A row's share of an output, without the columns of padding."""
-    if not isinstance(value, np.ndarray):
-        return value[row]
-    array = cast("NDArray[Any]", value[row : row + 1])
-    if length < width and array.ndim > 1 and array.shape[1] == width:
-        array = array[:, :length]
-    return array

@@ -1,7 +1,8 @@
-"""What a pipeline shows of its model: config.json by attribute, and sessions by head."""
+"""What a pipeline shows of its model: config.json by attribute, and a session that computes."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from silmu.runtime.folder import Folder
-    from silmu.runtime.session import Session
 
 
 class ModelConfig:
@@ -70,22 +70,29 @@ class ModelOutput(dict[str, Any]):
 
 
 class Model:
-    """A model folder that computes: one session for each head that is asked of it."""
+    """A model folder that computes, with the head of one task."""
 
-    def __init__(self, folder: Folder, *, device: str = "cpu") -> None:
+    def __init__(self, folder: Folder, head: str, *, device: str = "cpu") -> None:
         self.folder = folder
+        self.head = head
         self.config = ModelConfig(folder.config, folder.name)
         self.name_or_path = folder.name
         self.device = device
         self.dtype = np.dtype(np.float32)
-        self._sessions: dict[str, Session] = {}
+        self.session = graphs.open_session(folder, head)
 
-    def session(self, head: str) -> Session:
-        """The session of a head, made when it is first asked for."""
-        if head not in self._sessions:
-            self._sessions[head] = graphs.open_session(self.folder, head)
-        return self._sessions[head]
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens the model can tell apart by their place."""
+        for name in ("max_position_embeddings", "n_positions"):
+            if isinstance(size := self.config.to_dict().get(name), int):
+                return size
+        return sys.maxsize
 
-    def __call__(self, head: str, feeds: dict[str, NDArray[Any]]) -> ModelOutput:
-        """Runs a head on arrays by name."""
-        return ModelOutput(self.session(head).run(feeds))
+    def __call__(self, **feeds: NDArray[Any]) -> ModelOutput:
+        """Runs the model on arrays by name, (rows, tokens); what it has no input for is left out."""
+        if "attention_mask" not in feeds and "input_ids" in feeds:
+            feeds["attention_mask"] = np.ones_like(feeds["input_ids"])
+        if "token_type_ids" not in feeds and "input_ids" in feeds:
+            feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
+        return ModelOutput(self.session.run(feeds))

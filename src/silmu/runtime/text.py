@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from silmu.runtime.folder import Folder
+
+logger = logging.getLogger("silmu")
 
 UNLIMITED = int(1e30)
 """What transformers writes for `model_max_length` when a tokenizer knows no limit."""
@@ -245,8 +248,11 @@ class Tokenizer:
         truncation: Truncation | bool | None = None,
         max_length: int | None = None,
         return_tensors: str | None = None,
+        **others: Any,
     ) -> dict[str, Any]:
         """One text or a list of them as lists, or with `return_tensors="np"` as arrays."""
+        if others:
+            logger.warning("the tokenizer does not know, and ignores, %s", ", ".join(others))
         single = isinstance(text, str)
         texts = [text] if single else list(text)
         pairs = [text_pair] if single else list(text_pair or [None] * len(texts))

@@ -1,0 +1,213 @@
+"""Tasks answered without torch, by the contract of transformers 4.57: one file a task."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from silmu import registry
+from silmu.errors import InvalidModelError, NothingGivenError, UnsupportedModelError, UsageError
+from silmu.pipelines._base import Pipeline
+from silmu.pipelines._model import Model
+from silmu.runtime import hub
+from silmu.runtime.session import check_device
+from silmu.runtime.text import Tokenizer
+
+if TYPE_CHECKING:
+    from silmu.runtime.folder import Folder
+
+__all__ = ["PIPELINE_REGISTRY", "Model", "Pipeline", "pipeline"]
+
+logger = logging.getLogger("silmu")
+
+_FULL = ("auto", "fp32", "float32", "torch.float32")
+_HALF = ("fp16", "float16", "torch.float16", "bf16", "bfloat16", "torch.bfloat16")
+
+
+def pipeline(
+    task: str | None = None,
+    model: str | Path | Model | None = None,
+    config: Any = None,
+    tokenizer: str | Path | Tokenizer | None = None,
+    feature_extractor: Any = None,
+    image_processor: Any = None,
+    processor: Any = None,
+    framework: str | None = None,
+    revision: str | None = None,
+    use_fast: bool = True,
+    token: str | bool | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    dtype: Any = "auto",
+    trust_remote_code: bool | None = None,
+    model_kwargs: dict[str, Any] | None = None,
+    pipeline_class: type[Pipeline] | None = None,
+    **parameters: Any,
+) -> Pipeline:
+    """A callable that answers a task with a model.
+
+    >>> classify = pipeline("sentiment-analysis")                        # doctest: +SKIP
+    >>> classify("I love this product!")                                 # doctest: +SKIP
+    [{'label': 'POSITIVE', 'score': 0.9998...}]
+
+    Args:
+        task: a Hub id such as `question-answering`, or an alias; told from config.json if only a
+            model is given.
+        model: a folder, a hub id, or the `model` of another pipeline; the task's default, if only
+            a task is given.
+        tokenizer: a folder or hub id to take the tokenizer from, or the `tokenizer` of another
+            pipeline; the model's own, if not given.
+        revision: a branch, tag or commit of the hub.
+        token: for private models; `True` takes the one that `hf auth login` stored.
+        device: -1 or `cpu`; an accelerator's index where the engine has one.
+        model_kwargs: `cache_dir` and `local_files_only`, for the hub.
+        parameters: of the task, or `batch_size`; they hold until a call says otherwise.
+
+    `config`, `framework`, `use_fast` and `device_map` are taken and change nothing. No code that
+    comes with a model is ever run.
+
+    Raises:
+        UnknownTaskError: no such task.
+        NothingGivenError: neither task nor model.
+        ModelNotFoundError: no such model, here or on the hub.
+        UnsupportedModelError: the model is of another architecture, or for another task.
+    """
+    del config, use_fast
+    if task is None and model is None:
+        raise NothingGivenError("neither a task nor a model was given", hint="give at least one")
+    if model is None and (tokenizer is not None or feature_extractor is not None):
+        raise NothingGivenError(
+            "a tokenizer was given without a model", hint="name the model that it belongs to"
+        )
+    if trust_remote_code:
+        raise UsageError(
+            "trust_remote_code is set; silmu never runs code that comes with a model",
+            hint="leave it out: the architectures of `silmu tasks` need no code of their own",
+        )
+    _check_dtype(parameters.pop("torch_dtype", None) or dtype)
+    if device_map is not None:
+        logger.warning("device_map=%r changes nothing: there is one device", device_map)
+    chosen = check_device(device)
+    source = {
+        "token": token,
+        **{k: v for k, v in (model_kwargs or {}).items() if k in ("cache_dir", "local_files_only")},
+    }
+
+    # The task is settled before anything is fetched: a misspelt one should cost nothing.
+    registered = PIPELINE_REGISTRY.find(task)
+    name = registered.task if registered else None if task is None else registry.canonical_task(task)
+    if model is None:
+        model, revision = _default_model(cast("str", name), revision)
+    folder = model.folder if isinstance(model, Model) else None
+    if folder is None:
+        if not isinstance(model, str | Path):
+            raise UsageError(
+                f"model is a {type(model).__name__}; silmu takes a folder or a hub id",
+                hint="model.save_pretrained(folder), then give the folder",
+            )
+        folder = hub.open_model(model, revision=revision, **source)
+    if name is None:
+        name = _task_of(folder)
+    kind = pipeline_class or (registered.pipeline_class if registered else _class_of(name))
+    if not isinstance(model, Model) or model.head != kind.head:
+        model = Model(folder, kind.head, device=chosen)
+    if not isinstance(tokenizer, Tokenizer):
+        other = None if tokenizer is None else hub.open_model(tokenizer, **source)
+        tokenizer = Tokenizer.open(other or folder)
+    _check_vocabulary(tokenizer, model)
+    return kind(model, tokenizer, task=name, framework=framework, **parameters)
+
+
+class _Registered:
+    """A pipeline class that a program registered under a task name of its own."""
+
+    def __init__(self, task: str, pipeline_class: type[Pipeline], default: str | None) -> None:
+        self.task = task
+        self.pipeline_class = pipeline_class
+        self.default = default
+
+
+class PipelineRegistry:
+    """Tasks that a program adds for itself, as `transformers.pipelines.PIPELINE_REGISTRY`."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, _Registered] = {}
+
+    def register_pipeline(
+        self,
+        task: str,
+        pipeline_class: type[Pipeline],
+        pt_model: Any = None,
+        tf_model: Any = None,
+        default: dict[str, Any] | None = None,
+        type: str | None = None,
+    ) -> None:
+        """Makes `pipeline(task)` build `pipeline_class`; its `head` says what graph it needs."""
+        del pt_model, tf_model, type
+        named: Any = (default or {}).get("model", (default or {}).get("pt"))
+        first = named[0] if isinstance(named, tuple) else named
+        self._added[task] = _Registered(task, pipeline_class, first)
+
+    def find(self, task: str | None) -> _Registered | None:
+        """What was registered under a name."""
+        return None if task is None else self._added.get(task)
+
+    def get_supported_tasks(self) -> list[str]:
+        """Every name that `pipeline` takes."""
+        return sorted([*registry.pipelines(), *registry.aliases(), *self._added])
+
+
+PIPELINE_REGISTRY = PipelineRegistry()
+
+
+def _class_of(task: str) -> type[Pipeline]:
+    name = "".join(word.capitalize() for word in task.split("-")) + "Pipeline"
+    return cast("type[Pipeline]", getattr(registry.pipeline_module(task), name))
+
+
+def _default_model(task: str, revision: str | None) -> tuple[str, str | None]:
+    added = PIPELINE_REGISTRY.find(task)
+    default: Any = (
+        (added.default, None) if added else registry.pipelines()[task].constants["DEFAULT_MODEL"]
+    )
+    if default[0] is None:
+        raise NothingGivenError(f"the task `{task}` has no default model", hint="name a model")
+    logger.warning(
+        "no model was given, so %s answers; name one in programs that should not change",
+        default[0],
+    )
+    return default[0], revision or default[1]
+
+
+def _task_of(folder: Folder) -> str:
+    architectures = folder.config.get("architectures") or []
+    for architecture in architectures:
+        if task := registry.task_of_architecture(str(architecture)):
+            return task
+    raise UnsupportedModelError(
+        f"`{folder.name}` does not tell its task: its architectures are {architectures}",
+        hint="name the task: pipeline(task, model=...)",
+    )
+
+
+def _check_dtype(dtype: Any) -> None:
+    name = str(dtype)
+    if dtype is None or name in _FULL:
+        return
+    if name not in _HALF:
+        raise UsageError(
+            f"dtype is {dtype!r}; this version of silmu computes in fp32",
+            hint="leave dtype out",
+        )
+    logger.warning("dtype %s: this version computes in fp32, which is more precise", name)
+
+
+def _check_vocabulary(tokenizer: Tokenizer, model: Model) -> None:
+    rows = model.config.to_dict().get("vocab_size")
+    if isinstance(rows, int) and tokenizer.max_id >= rows:
+        raise InvalidModelError(
+            f"the tokenizer of `{tokenizer.name_or_path}` gives ids up to {tokenizer.max_id:,}, and "
+            f"`{model.name_or_path}` has embeddings for {rows:,}",
+            hint="a tokenizer and a model of different trainings were put together",
+        )

@@ -1,0 +1,135 @@
+"""Sort texts into labels: sentiment, topic, or whatever the model was trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast, final
+
+import numpy as np
+
+from silmu.errors import InputError, UsageError
+from silmu.pipelines._base import Pipeline, logger
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.pipelines._model import ModelOutput
+
+ALIASES = ("sentiment-analysis",)
+ARCHITECTURES = ("ForSequenceClassification",)
+DEFAULT_MODEL = ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f")
+
+FUNCTIONS = ("sigmoid", "softmax", "none")
+
+
+@final
+class TextClassificationPipeline(Pipeline):
+    """Labels of texts.
+
+    >>> classify = pipeline("sentiment-analysis")                        # doctest: +SKIP
+    >>> classify("I love this product!")                                 # doctest: +SKIP
+    [{'label': 'POSITIVE', 'score': 0.9998...}]
+
+    Args:
+        inputs: a text, a dict with `text` and `text_pair`, or a list of either.
+        top_k: how many labels to give, best first; None gives all.
+        function_to_apply: how logits become scores: `sigmoid`, `softmax` or `none`. By default the
+            model's kind decides: none for regression, sigmoid for several labels at once or for
+            one, else softmax.
+        return_all_scores: the older way to ask for all labels, in the order of their ids.
+
+    Any other keyword goes to the tokenizer: `truncation=True` shortens texts that are too long.
+
+    Raises:
+        InputError: not a text, or longer than the model can read.
+        UsageError: a parameter is out of range.
+    """
+
+    head = "text-classification"
+
+    def __call__(self, inputs: Any, *args: Any, **parameters: Any) -> Any:
+        result = super().__call__(inputs, *args, **parameters)
+        # 4.57 wraps the answer to a single string, and only a top_k at the call takes it off.
+        return [result] if isinstance(inputs, str) and "top_k" not in parameters else result
+
+    def _sanitize_parameters(
+        self,
+        return_all_scores: bool | None = None,
+        function_to_apply: str | None = None,
+        top_k: int | str | None = "",
+        **tokenizer_options: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        postprocess: dict[str, Any] = {}
+        if return_all_scores is None:
+            return_all_scores = self.model.config.to_dict().get("return_all_scores")
+        if isinstance(top_k, int) or top_k is None:
+            postprocess |= {"top_k": top_k, "in_label_order": False}
+        elif return_all_scores is not None:
+            logger.warning("`return_all_scores` is deprecated: write top_k=None for all labels")
+            postprocess["top_k"] = None if return_all_scores else 1
+        if function_to_apply is not None:
+            # Also an Enum member, whose value or name says it.
+            name = str(getattr(function_to_apply, "value", function_to_apply)).lower()
+            if name not in FUNCTIONS:
+                raise UsageError(
+                    f"function_to_apply is {function_to_apply!r}; it may be {', '.join(FUNCTIONS)}"
+                )
+            postprocess["function_to_apply"] = name
+        return tokenizer_options, {}, postprocess
+
+    def preprocess(self, inputs: Any, **tokenizer_options: Any) -> dict[str, Any]:
+        pair: tuple[Any, Any]
+        if isinstance(inputs, Mapping):
+            given = dict(cast("Mapping[str, Any]", inputs))
+            if "text" not in given:
+                raise InputError(f"an input has the keys {', '.join(given)}, and no `text`")
+            pair = given.pop("text"), given.pop("text_pair", None)
+            tokenizer_options = {**given, **tokenizer_options}
+        elif isinstance(inputs, list | tuple):
+            nested = cast("list[Any]", inputs)
+            if len(nested) != 1 or not isinstance(nested[0], list) or len(nested[0]) != 2:
+                raise InputError(
+                    "a list of lists is not an input",
+                    hint='for a pair of texts give {"text": "...", "text_pair": "..."}',
+                )
+            pair = nested[0][0], nested[0][1]
+        else:
+            pair = inputs, None
+        return self._tokenize(*pair, **tokenizer_options)
+
+    def postprocess(
+        self,
+        model_outputs: ModelOutput,
+        *,
+        function_to_apply: str | None = None,
+        top_k: int | None = 1,
+        in_label_order: bool = True,
+    ) -> Any:
+        logits: NDArray[np.float32] = model_outputs["logits"][0]
+        scores = _apply(function_to_apply or self._own_function(), logits)
+        labels = self.model.config.id2label
+        if top_k == 1 and in_label_order:
+            best = int(scores.argmax())
+            return {"label": labels[best], "score": float(scores[best])}
+        answers = [{"label": labels[i], "score": float(score)} for i, score in enumerate(scores)]
+        if not in_label_order:
+            answers.sort(key=lambda answer: cast("float", answer["score"]), reverse=True)
+            answers = answers[:top_k]
+        return answers
+
+    def _own_function(self) -> str:
+        config = self.model.config
+        if config.problem_type == "regression":
+            return "none"
+        if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+            return "sigmoid"
+        return "softmax"
+
+
+def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if function == "sigmoid":
+        return 1 / (1 + np.exp(-logits))
+    if function == "softmax":
+        raised = np.exp(logits - logits.max())
+        return raised / raised.sum()
+    return logits
