@@ -2,7 +2,9 @@
 
     SilmuError
     ├── UsageError             a wrong argument                              (also ValueError)
-    │   ├── UnknownTaskError   no task of that name                          (also KeyError)
+    │   ├── UnknownNameError   not one of the names there are                (also KeyError)
+    │   │   └── UnknownTaskError   no task of that name
+    │   ├── WrongTypeError     an argument that is not expected, or its type (also TypeError)
     │   └── NothingGivenError  neither task nor model                        (also RuntimeError)
     ├── InputError             an input that the task cannot answer          (also ValueError)
     │   └── MissingKeyError    an input that lacks a field                   (also KeyError)
@@ -47,7 +49,15 @@ class UsageError(SilmuError, ValueError):
     """An argument is wrong, whatever the input and the model."""
 
 
-class UnknownTaskError(UsageError, KeyError):
+class UnknownNameError(UsageError, KeyError):
+    """A name is not one of those that there are."""
+
+
+class WrongTypeError(UsageError, TypeError):
+    """An argument is not expected, or is of a type that is not taken."""
+
+
+class UnknownTaskError(UnknownNameError):
     """There is no task of that name."""
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from silmu import registry
-from silmu.errors import InvalidModelError, NothingGivenError, UnsupportedModelError, UsageError
+from silmu.errors import (
+    InvalidModelError,
+    NothingGivenError,
+    UnsupportedModelError,
+    UsageError,
+    WrongTypeError,
+)
 from silmu.pipelines._base import Pipeline
 from silmu.pipelines._model import Model
 from silmu.runtime import hub
@@ -85,6 +91,8 @@ def pipeline(
             "trust_remote_code is set; silmu never runs code that comes with a model",
             hint="leave it out: the architectures of `silmu tasks` need no code of their own",
         )
+    if not isinstance(task, str | None):
+        raise WrongTypeError(f"task is a {type(task).__name__}; it must be a name such as `ner`")
     _check_dtype(parameters.pop("torch_dtype", None) or dtype)
     if device_map is not None:
         logger.warning("device_map=%r changes nothing: there is one device", device_map)
@@ -102,7 +110,7 @@ def pipeline(
     folder = model.folder if isinstance(model, Model) else None
     if folder is None:
         if not isinstance(model, str | Path):
-            raise UsageError(
+            raise WrongTypeError(
                 f"model is a {type(model).__name__}; silmu takes a folder or a hub id",
                 hint="model.save_pretrained(folder), then give the folder",
             )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from silmu import store
-from silmu.errors import InputError, UsageError
+from silmu.errors import InputError, UsageError, WrongTypeError
 from silmu.pipelines._model import Model, ModelOutput
 
 if TYPE_CHECKING:
@@ -160,10 +160,21 @@ class Pipeline(ABC):
     def _tokenize(self, text: Any, pair: Any, **options: Any) -> dict[str, Any]:
         """A text, or a pair, as the (1, tokens) arrays that the model reads."""
         options.pop("return_tensors", None)
+        # An empty second text is no pair to transformers' tokenizers.
+        pair = options.pop("text_pair", pair) or None
+        if not isinstance(text, str) or not isinstance(pair, str | None):
+            wrong = pair if isinstance(text, str) else text
+            raise InputError(
+                f"a text must be a string, and this is a {type(wrong).__name__}",
+                hint="several texts go in a list, each as a string",
+            )
         padding = options.pop("padding", False)
         known = {k: options.pop(k) for k in _TOKENIZER_OPTIONS if k in options}
         if options:
-            logger.warning("the tokenizer does not know, and ignores, %s", ", ".join(options))
+            raise WrongTypeError(
+                f"unexpected keyword {', '.join(options)}; the tokenizer takes "
+                f"{', '.join(_TOKENIZER_OPTIONS)}, padding and text_pair"
+            )
         encoded = self.tokenizer.encode(text, pair, **known)
         width = len(encoded)
         if padding == "max_length":

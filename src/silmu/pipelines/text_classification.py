@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
-from silmu.errors import InputError, UsageError
+from silmu.errors import InputError, UnknownNameError
 from silmu.pipelines._base import Pipeline, logger
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class TextClassificationPipeline(Pipeline):
 
     head = "text-classification"
 
-    def __call__(self, inputs: Any, *args: Any, **parameters: Any) -> Any:
-        result = super().__call__(inputs, *args, **parameters)
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        result = super().__call__(inputs, **parameters)
         # 4.57 wraps the answer to a single string, and only a top_k at the call takes it off.
         return [result] if isinstance(inputs, str) and "top_k" not in parameters else result
 
@@ -71,7 +71,7 @@ class TextClassificationPipeline(Pipeline):
             # Also an Enum member, whose value or name says it.
             name = str(getattr(function_to_apply, "value", function_to_apply)).lower()
             if name not in FUNCTIONS:
-                raise UsageError(
+                raise UnknownNameError(
                     f"function_to_apply is {function_to_apply!r}; it may be {', '.join(FUNCTIONS)}"
                 )
             postprocess["function_to_apply"] = name
