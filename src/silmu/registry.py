@@ -158,9 +158,13 @@ def _read(module: str, path: Path) -> Declared:
     constants: dict[str, Any] = {}
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_public(name):
                 constants[name] = ast.literal_eval(value)
             case _:
                 pass
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
     return Declared(module=module, summary=summary, constants=constants)
+
+
+def _is_public(name: str) -> bool:
+    return name.isupper() and not name.startswith("_")

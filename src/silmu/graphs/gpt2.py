@@ -152,15 +152,17 @@ _Attention = _Cached | _AllAtOnce
 
 
 def _last_token(graph: Graph, config: Config, ids: Value) -> Value:
-    """The place of the last token of each row that is not padding."""
+    """The place of the last token of each row that is not padding.
+
+    As transformers, it takes a padding token in the text for padding too.
+    """
     pad = config.values.get("pad_token_id")
     num_tokens = graph.node("Squeeze", graph.node("Shape", ids, start=1, end=2))
     places = graph.node("Range", graph.constant(0), num_tokens, graph.constant(1))
-    if pad is None:
-        mask: Value = "attention_mask"
-    else:
-        same = graph.node("Equal", ids, graph.constant(pad))
-        mask = graph.node("Cast", graph.node("Not", same), to=7)  # int64
+    mask: Value = "attention_mask"
+    if pad is not None:
+        other = graph.node("Not", graph.node("Equal", ids, graph.constant(pad)))
+        mask = graph.node("Mul", mask, graph.node("Cast", other, to=7))  # int64
     return graph.node("ArgMax", graph.node("Mul", places, mask), axis=1, keepdims=0)
 
 

@@ -1,8 +1,9 @@
 """What every pipeline is: preprocess, forward, postprocess, over anything that can be iterated.
 
 A task's file overrides the three (and says which parameters are whose in `_sanitize_parameters`),
-as pipelines of transformers 4.57 do. Batching is not its affair: what is asked is read ahead, sorted by
-length, cut into batches by the number of tokens, and answered in the order in which it came.
+as pipelines of transformers 4.57 do. Batching is not its affair: what is asked is read ahead,
+sorted by length, cut into batches by the number of tokens, and answered in the order in which it
+came.
 """
 
 from __future__ import annotations
@@ -32,11 +33,21 @@ logger = logging.getLogger("silmu")
 READ_AHEAD = 256
 """How many inputs of a stream are held at most."""
 
+GROWTH = 4
+"""How many times more inputs of a stream are read ahead than the time before."""
+
 SLOW_SOURCE_SECONDS = 0.005
 """A source that takes longer than this for an item is not waited for: what is there is answered."""
 
 _PADDING = {"p_mask": 1, "special_tokens_mask": 1}
 _TOKENIZER_OPTIONS = ("add_special_tokens", "truncation", "max_length", "stride")
+_ROW_OPTIONS = (
+    "padding",
+    "pad_to_multiple_of",
+    "return_token_type_ids",
+    "return_attention_mask",
+    "text_pair",
+)
 
 
 class Pipeline(ABC):
@@ -61,6 +72,7 @@ class Pipeline(ABC):
         batch_size: int | None = None,
         num_workers: int | None = None,
         framework: str | None = None,
+        binary_output: bool = False,
         **parameters: Any,
     ) -> None:
         self.model = model
@@ -168,18 +180,28 @@ class Pipeline(ABC):
                 f"a text must be a string, and this is a {type(wrong).__name__}",
                 hint="several texts go in a list, each as a string",
             )
-        padding = options.pop("padding", False)
+        padding, multiple = options.pop("padding", False), options.pop("pad_to_multiple_of", None)
+        with_types = options.pop("return_token_type_ids", True)
+        with_mask = options.pop("return_attention_mask", True)
         known = {k: options.pop(k) for k in _TOKENIZER_OPTIONS if k in options}
         if options:
             raise WrongTypeError(
                 f"unexpected keyword {', '.join(options)}; the tokenizer takes "
-                f"{', '.join(_TOKENIZER_OPTIONS)}, padding and text_pair"
+                f"{', '.join((*_TOKENIZER_OPTIONS, *_ROW_OPTIONS))}"
             )
         encoded = self.tokenizer.encode(text, pair, **known)
-        width = len(encoded)
-        if padding == "max_length":
-            width = max(width, known.get("max_length") or self.tokenizer.model_max_length)
-        return self._arrays(encoded, width)
+        arrays = self._arrays(
+            encoded,
+            self.tokenizer.padded_length(
+                len(encoded), padding or False, known.get("max_length"), multiple
+            ),
+        )
+        # What a model of transformers takes where it is given none: one segment, all of it read.
+        if with_types is False:
+            arrays["token_type_ids"][:] = 0
+        if with_mask is False:
+            arrays["attention_mask"][:] = 1
+        return arrays
 
     def _arrays(self, encoded: Encoded, width: int | None = None) -> dict[str, NDArray[np.int64]]:
         """A row as arrays, refused before it reaches the engine where the model cannot read it."""
@@ -188,6 +210,11 @@ class Pipeline(ABC):
             raise InputError(
                 f"a text has {len(encoded):,} tokens, and this model reads at most {limit:,}",
                 hint="give truncation=True to read its beginning only",
+            )
+        if width is not None and width > limit:
+            raise UsageError(
+                f"a text would be padded to {width:,} tokens; this model reads at most {limit:,}",
+                hint="leave padding out, or give a smaller max_length",
             )
         if not len(encoded):
             raise InputError(
@@ -204,31 +231,50 @@ class Pipeline(ABC):
     def _answers(
         self, items: Iterable[Any], parameters: _Parameters, batch_size: int | None
     ) -> Iterator[Any]:
-        for window in _windows(items, batch_size):
-            yield from self._answer(window, parameters, batch_size)
-
-    def _answer(
-        self, items: Sequence[Any], parameters: _Parameters, batch_size: int | None
-    ) -> Iterator[Any]:
         pre, forward, post = parameters
+        streams = not isinstance(items, list)
+        answered = 0
+        for window in _windows(items, batch_size):
+            rows, parts, failure = self._prepared(window, pre)
+            if failure is not None and (streams or len(window) > 1):
+                failure.add_note(f"input {answered + len(parts)}, counted from 0")
+            if failure is not None and not streams:
+                raise failure
+            outputs: list[ModelOutput] = [ModelOutput()] * len(rows)
+            lengths = [_length(row) for row in rows]
+            for batch in _batches(lengths, self.token_budget, batch_size):
+                found = self._run([rows[i] for i in batch], forward)
+                for i, output in zip(batch, found, strict=True):
+                    outputs[i] = output
+            for part in parts:
+                yield self.postprocess(outputs[part], **post)
+            if failure is not None:  # of a stream, what came before it is answered
+                raise failure
+            answered += len(window)
+
+    def _prepared(
+        self, items: list[Any], parameters: dict[str, Any]
+    ) -> tuple[list[dict[str, Any]], list[int | slice], Exception | None]:
+        """The rows of items, and for each item which are its own, up to the first that fails."""
         rows: list[dict[str, Any]] = []
-        parts: list[Any] = []
+        parts: list[int | slice] = []
         for item in items:
-            prepared = self.preprocess(item, **pre)
-            if isinstance(prepared, Mapping):
+            try:
+                prepared = self.preprocess(item, **parameters)
+                several = None if isinstance(prepared, Mapping) else list(prepared)
+            except Exception as error:
+                return rows, parts, error
+            if several is None:
                 parts.append(len(rows))
                 rows.append(cast("dict[str, Any]", prepared))
             else:
-                start = len(rows)
-                rows.extend(prepared)
-                parts.append(slice(start, len(rows)))
-        outputs: list[ModelOutput] = [ModelOutput()] * len(rows)
-        lengths = [_length(row) for row in rows]
-        for batch in _batches(lengths, self.token_budget, batch_size):
-            for i, output in zip(batch, self._run([rows[i] for i in batch], forward), strict=True):
-                outputs[i] = output
-        for part in parts:
-            yield self.postprocess(outputs[part], **post)
+                parts.append(slice(len(rows), len(rows) + len(several)))
+                rows.extend(several)
+        return rows, parts, None
+
+    def _weight(self, row: Mapping[str, Any]) -> int:
+        """What a row counts towards the token budget."""
+        return _length(row)
 
     def _run(self, rows: list[dict[str, Any]], parameters: dict[str, Any]) -> list[ModelOutput]:
         """Rows of different lengths, padded on the right, in one pass."""
@@ -305,8 +351,14 @@ def _each(source: Any) -> Iterator[Any]:
 
 
 def _windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]]:
-    """Items in groups that are worth sorting, without waiting for a source that is slow."""
-    most = READ_AHEAD if isinstance(items, list) else (batch_size or READ_AHEAD)
+    """Items in groups that are worth sorting.
+
+    A stream begins with a group of one, so that its first answer comes at once; while its items
+    come quickly the groups grow. One that is slow is answered with what is there already.
+    """
+    streams = not isinstance(items, list)
+    most = batch_size or READ_AHEAD if streams else READ_AHEAD
+    size = 1 if streams else most
     window: list[Any] = []
     iterator = iter(items)
     while True:
@@ -315,19 +367,24 @@ def _windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]
             window.append(next(iterator))
         except StopIteration:
             break
-        slow = time.perf_counter() - asked > SLOW_SOURCE_SECONDS
-        if len(window) >= most or (slow and not isinstance(items, list)):
+        except Exception:
+            # The source failed: those that it gave before are answered first.
+            yield window
+            raise
+        slow = streams and time.perf_counter() - asked > SLOW_SOURCE_SECONDS
+        if len(window) >= size or slow:
             yield window
             window = []
+            size = 1 if slow else min(size * GROWTH, most)
     if window:
         yield window
 
 
-def _batches(lengths: list[int], budget: int, most: int | None) -> Iterator[list[int]]:
-    """Places of rows, the shortest first, in groups whose padded size keeps to the budget."""
+def _batches(weights: list[int], budget: int, most: int | None) -> Iterator[list[int]]:
+    """Places of rows, the lightest first, in groups whose padded size keeps to the budget."""
     batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and ((len(batch) + 1) * lengths[i] > budget or len(batch) == most):
+    for i in sorted(range(len(weights)), key=weights.__getitem__):
+        if batch and ((len(batch) + 1) * weights[i] > budget or len(batch) == most):
             yield batch
             batch = []
         batch.append(i)

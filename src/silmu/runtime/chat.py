@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_TURNS = 200_000
 MAX_CHARACTERS = 4 << 20
+_MARK = "[the last message goes on here] "
 
 
 def templates(settings: Mapping[str, Any], name: str) -> str | dict[str, str] | None:
@@ -67,12 +68,13 @@ def render(
     from jinja2 import TemplateError
 
     turns = _Turns()
+    messages = _with_marked_end(conversation) if continue_final_message else conversation
     try:
         compiled = _environment(turns).from_string(template)
         pieces: list[str] = []
         length = 0
         for piece in compiled.generate(
-            messages=conversation,
+            messages=messages,
             add_generation_prompt=add_generation_prompt,
             **special_tokens,
             **variables,
@@ -87,22 +89,26 @@ def render(
             RecursionError, MemoryError) as error:
         raise UsageError(f"the chat template does not take this conversation: {error}") from error
     text = "".join(pieces)
-    return _cut_after_last(text, conversation) if continue_final_message else text
+    return _cut_at_mark(text, conversation) if continue_final_message else text
 
 
-def _cut_after_last(text: str, conversation: Sequence[Mapping[str, Any]]) -> str:
+def _with_marked_end(conversation: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The conversation with a mark at its very end, which shows where the template put it."""
+    last = conversation[-1]
+    return [*conversation[:-1], {**last, "content": f"{last['content']}{_MARK}"}]
+
+
+def _cut_at_mark(text: str, conversation: Sequence[Mapping[str, Any]]) -> str:
     """Drops what a template writes after the last message, so that the model goes on with it."""
-    last = str(conversation[-1]["content"]).strip()
-    if last not in text:
+    if _MARK.strip() not in text or str(conversation[-1]["content"]).strip() not in text:
         raise UsageError(
             "continue_final_message needs a template that writes the last message as it is; "
             "this one changes it"
         )
-    end = text.rindex(last) + len(last)
-    whole = str(conversation[-1]["content"])
-    # A last message that ends in spaces keeps them where the template did.
-    trailing = whole[len(whole.rstrip()) :]
-    return text[:end] + (trailing if text[end:].startswith(trailing) else "")
+    place = text.rindex(_MARK.strip())
+    # A template that strips its messages would have stripped the end of the last one too.
+    is_kept = text.startswith(_MARK, place)
+    return text[:place] if is_kept else text[:place].rstrip()
 
 
 class _Turns:
