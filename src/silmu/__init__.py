@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from silmu.pipelines import pipeline as pipeline
+    from silmu.runtime.generate.sampling import set_seed as set_seed
+    from silmu.runtime.generate.streamers import TextIteratorStreamer as TextIteratorStreamer
+    from silmu.runtime.generate.streamers import TextStreamer as TextStreamer
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "pipeline"]
+__all__ = ["TextIteratorStreamer", "TextStreamer", "__version__", "pipeline", "set_seed"]
+
+_MODULES = {
+    "pipeline": "silmu.pipelines",
+    "set_seed": "silmu.runtime.generate.sampling",
+    "TextIteratorStreamer": "silmu.runtime.generate.streamers",
+    "TextStreamer": "silmu.runtime.generate.streamers",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `import silmu` and `silmu --help` load neither numpy nor an engine.
-    if name == "pipeline":
-        from silmu.pipelines import pipeline
+    if name in _MODULES:
+        from importlib import import_module
 
-        return pipeline
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
