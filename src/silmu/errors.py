@@ -10,6 +10,7 @@
     │   └── MissingKeyError    an input that lacks a field                   (also KeyError)
     ├── ModelError             something is wrong with a model folder
     │   ├── ModelNotFoundError   it, or a file of it, is not there           (also OSError)
+    │   │   └── ModelNameError   neither a folder nor a hub id                (also ValueError)
     │   ├── UnsafeModelError     it asks for what is never done              (also ValueError)
     │   ├── InvalidModelError    its files are broken or disagree            (also ValueError)
     │   └── UnsupportedModelError  sound, but not for this task or silmu     (also ValueError)
@@ -25,6 +26,9 @@ written for it catch the same things.
 from __future__ import annotations
 
 
+LONGEST = 2000
+
+
 class SilmuError(Exception):
     """Base of every error that silmu raises on purpose.
 
@@ -37,6 +41,9 @@ class SilmuError(Exception):
     hint: str | None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        # What was given may be a file of megabytes; its beginning and end are told.
+        if len(message) > LONGEST:
+            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -79,6 +86,10 @@ class ModelError(SilmuError):
 
 class ModelNotFoundError(ModelError, OSError):
     """The model, or one of its files, is neither here nor to be had."""
+
+
+class ModelNameError(ModelNotFoundError, ValueError):
+    """What was given as a model is neither a folder nor a name that the hub allows."""
 
 
 class UnsafeModelError(ModelError, ValueError):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from silmu.runtime.folder import Folder
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a builder changes what it writes, so that no older graph is taken for it."""
 
 GRAPH = "model.onnx"
@@ -106,6 +106,7 @@ def _build(folder: Folder, head: str, target: Path) -> None:
     prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
     try:
         with store.new_folder(target, meta={"model": folder.name}, exist_ok=True) as writer:
+            store.reserve(cache_folder(), 2 * tensors.num_bytes)
             with writer.open(SOURCE_WEIGHTS) as file:
                 graph = Graph(tensors, file, SOURCE_WEIGHTS)
                 family.build(graph, Config(folder.config, folder.name), head, prefix)

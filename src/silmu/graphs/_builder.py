@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +35,7 @@ ACTIVATIONS = (
     "swish",
     "tanh",
 )
+_LAYER = re.compile(r"(.*?)\.(\d{1,9})\.")
 _INLINE_BYTES = 1024
 _ALIGNMENT = 4096  # a page, so that the engine can map each tensor
 _TYPES: dict[str, int] = {
@@ -73,15 +76,31 @@ class Config:
         return len(labels) if isinstance(labels, dict) else self.size("num_labels", default=2)
 
     def number(self, key: str, default: float) -> float:
-        """A number."""
+        """A number from 0 on."""
         value = self.values.get(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InvalidModelError(f"config.json of `{self.name}` has {key} = {value!r}")
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {key} = {value!r}; it must be a number from 0 on"
+            )
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
-        return bool(self.values.get(key, default))
+        """True or false; null is false."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool | None):
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {key} = {value!r}; it must be true or false"
+            )
+        return bool(value)
+
+    def token(self, key: str) -> int | None:
+        """The id of a token, or None."""
+        value = self.values.get(key)
+        if not isinstance(value, int | None) or isinstance(value, bool):
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {key} = {value!r}; it must be a whole number"
+            )
+        return value
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
         """One of the allowed words."""
@@ -123,6 +142,7 @@ class Graph:
         self._location = location
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
+        self._used: set[str] = set()
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
@@ -167,6 +187,7 @@ class Graph:
 
         def read() -> NDArray[Any]:
             arrays = [self._read(name) for name in names]
+            self._used.update(names)
             arrays = [array.T if transposed else array for array in arrays]
             return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
@@ -174,6 +195,7 @@ class Graph:
 
     def finish(self, name: str) -> bytes:
         """The graph as an ONNX model, its large tensors in the file."""
+        self._refuse_layers_left_over()
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, list(self._initializers.values())
         )
@@ -261,7 +283,26 @@ class Graph:
         return scale, shift
 
     def _read(self, name: str) -> NDArray[Any]:
-        return self.weights[name]
+        array = self.weights[name]
+        if array.dtype != np.float32:
+            raise InvalidModelError(
+                f"`{self.weights.name}` has {name} in {array.dtype}, where a float is needed"
+            )
+        return array
+
+    def _refuse_layers_left_over(self) -> None:
+        """A checkpoint with more layers than config.json has is of another model."""
+        layers: dict[str, int] = {}
+        for name in self._used:
+            if match := _LAYER.match(name):
+                layers[match[1]] = max(int(match[2]), layers.get(match[1], 0))
+        for name in self.weights.tensors:
+            match = _LAYER.match(name)
+            if match and int(match[2]) > layers.get(match[1], sys.maxsize):
+                raise InvalidModelError(
+                    f"config.json of `{self.weights.name}` says {layers[match[1]] + 1} layers, and "
+                    f"its weights have {name}"
+                )
 
     def _tensor(
         self, name: str, read: Callable[[], NDArray[Any]], shape: tuple[int, ...] | None = None

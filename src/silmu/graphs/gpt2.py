@@ -156,7 +156,7 @@ def _last_token(graph: Graph, config: Config, ids: Value) -> Value:
 
     As transformers, it takes a padding token in the text for padding too.
     """
-    pad = config.values.get("pad_token_id")
+    pad = config.token("pad_token_id")
     num_tokens = graph.node("Squeeze", graph.node("Shape", ids, start=1, end=2))
     places = graph.node("Range", graph.constant(0), num_tokens, graph.constant(1))
     mask: Value = "attention_mask"

@@ -121,7 +121,9 @@ def pipeline(
     if not isinstance(model, Model) or model.head != kind.head:
         model = Model(folder, kind.head, device=chosen)
     if not isinstance(tokenizer, Tokenizer):
-        other = None if tokenizer is None else hub.open_model(tokenizer, **source)
+        other = (
+            None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)
+        )
         tokenizer = Tokenizer.open(other or folder)
     _check_vocabulary(tokenizer, model)
     return kind(model, tokenizer, task=name, framework=framework, **parameters)

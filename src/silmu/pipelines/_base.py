@@ -22,8 +22,6 @@ from silmu.errors import InputError, UsageError, WrongTypeError
 from silmu.pipelines._model import Model, ModelOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from silmu.runtime.text import Encoded, Tokenizer
@@ -38,6 +36,9 @@ GROWTH = 4
 
 SLOW_SOURCE_SECONDS = 0.005
 """A source that takes longer than this for an item is not waited for: what is there is answered."""
+
+NOTHING = object()
+"""What stands for the inputs of a call that has none: a task may have other names for them."""
 
 _PADDING = {"p_mask": 1, "special_tokens_mask": 1}
 _TOKENIZER_OPTIONS = ("add_special_tokens", "truncation", "max_length", "stride")
@@ -115,7 +116,7 @@ class Pipeline(ABC):
 
     @abstractmethod
     def preprocess(
-        self, inputs: Any, **parameters: Any
+        self, inputs: Any, *args: Any, **parameters: Any
     ) -> dict[str, Any] | Iterable[dict[str, Any]]:
         """One input as what the model reads: (1, tokens) arrays by name, and anything else that
         postprocess needs. An input that takes several passes gives several.
@@ -126,14 +127,14 @@ class Pipeline(ABC):
         return self.model(**model_inputs)
 
     @abstractmethod
-    def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
+    def postprocess(self, model_outputs: Any, *args: Any, **parameters: Any) -> Any:
         """What one input's pass gave (a list, if preprocess gave several) as the answer."""
 
     # The call.
 
     def __call__(
         self,
-        inputs: Any,
+        inputs: Any = NOTHING,
         *args: Any,
         num_workers: int | None = None,
         batch_size: int | None = None,
@@ -144,6 +145,8 @@ class Pipeline(ABC):
         `batch_size` is how many rows are computed at once at most. It changes no answer, and
         without it the pipeline chooses by length. `num_workers` is accepted and not needed.
         """
+        if inputs is NOTHING:
+            raise WrongTypeError("nothing was given to answer", hint="give an input, or a list")
         if args:
             logger.warning("ignoring the positional arguments %r", args)
         size = _check_batch_size(batch_size) or self.batch_size
@@ -289,7 +292,7 @@ class Pipeline(ABC):
         for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             own = ModelOutput()
             for name, value in outputs.items():
-                share = value[i : i + 1] if isinstance(value, np.ndarray) else value[i]
+                share: Any = value[i : i + 1] if isinstance(value, np.ndarray) else value[i]
                 own[name] = share[:, :length] if name in per_token else share
             result.append(ModelOutput({**own, **{k: v for k, v in row.items() if k not in own}}))
         return result
@@ -326,10 +329,10 @@ class Answers:
 _Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-def _check_batch_size(batch_size: int | None) -> int | None:
-    if batch_size is not None and (
-        not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1
-    ):
+def _check_batch_size(batch_size: Any) -> int | None:
+    if batch_size is None:
+        return None
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}; it must be a whole number from 1 on")
     return batch_size
 
@@ -393,5 +396,5 @@ def _batches(weights: list[int], budget: int, most: int | None) -> Iterator[list
 
 
 def _length(row: Mapping[str, Any]) -> int:
-    ids = row.get("input_ids")
-    return int(ids.shape[1]) if isinstance(ids, np.ndarray) and ids.ndim > 1 else 1
+    shape = np.shape(row.get("input_ids", ()))
+    return shape[1] if len(shape) > 1 else 1

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from silmu.runtime.folder import Folder
 
 
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+MAX_LABELS = 1 << 20
+
+
 class ModelConfig:
     """config.json, its keys as attributes; labels with the defaults that transformers gives them.
 
@@ -25,26 +29,21 @@ class ModelConfig:
 
     def __init__(self, values: dict[str, Any], name: str) -> None:
         self._values = dict(values)
-        labels = values.get("id2label")
-        if labels is None:
-            labels = {i: f"LABEL_{i}" for i in range(values.get("num_labels") or 2)}
-        try:
-            pairs = cast("dict[str, Any]", labels).items()
-            self.id2label = {int(key): str(label) for key, label in pairs}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise InvalidModelError(
-                f"config.json of `{name}` has id2label {labels!r}; "
-                'it must be an object such as {"0": "NEGATIVE", "1": "POSITIVE"}'
-            ) from error
-        if sorted(self.id2label) != list(range(len(self.id2label))):
-            raise InvalidModelError(
-                f"config.json of `{name}` has labels {sorted(self.id2label)}; "
-                f"they must be numbered from 0 without a gap"
-            )
+        self.id2label = _labels(values, name)
         self.label2id = {label: i for i, label in self.id2label.items()}
         self.num_labels = len(self.id2label)
         self.problem_type: str | None = values.get("problem_type")
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            raise InvalidModelError(
+                f"config.json of `{name}` has problem_type {self.problem_type!r}; "
+                f"it may be {', '.join(PROBLEM_TYPES)}"
+            )
         self.task_specific_params: dict[str, Any] | None = values.get("task_specific_params")
+        if not isinstance(self.task_specific_params, dict | None):
+            raise InvalidModelError(
+                f"config.json of `{name}` has task_specific_params "
+                f"{self.task_specific_params!r}; it must be an object"
+            )
 
     def __getattr__(self, name: str) -> Any:
         values: dict[str, Any] = self.__dict__.get("_values", {})
@@ -84,10 +83,8 @@ class Model:
     @property
     def max_tokens(self) -> int:
         """How many tokens the model can tell apart by their place."""
-        for name in ("max_position_embeddings", "n_positions"):
-            if isinstance(size := self.config.to_dict().get(name), int):
-                return size
-        return sys.maxsize
+        given = (self.config.to_dict().get(n) for n in ("max_position_embeddings", "n_positions"))
+        return min((size for size in given if isinstance(size, int)), default=sys.maxsize)
 
     def __call__(self, **feeds: NDArray[Any]) -> ModelOutput:
         """Runs the model on arrays by name, (rows, tokens); what it has no input for is left out."""
@@ -95,4 +92,45 @@ class Model:
             feeds["attention_mask"] = np.ones_like(feeds["input_ids"])
         if "token_type_ids" not in feeds and "input_ids" in feeds:
             feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
-        return ModelOutput(self.session.run(feeds))
+        found = self.session.run(feeds)
+        for name, value in found.items():
+            # Weights may be finite, and yet too large to compute with.
+            if not np.isfinite(value).all():
+                raise InvalidModelError(
+                    f"`{self.name_or_path}` computes numbers that are none: "
+                    f"its {name} hold NaN or infinity"
+                )
+        return ModelOutput(found)
+
+
+def _labels(values: dict[str, Any], name: str) -> dict[int, str]:
+    """The label of each output, by its number; transformers' default is two."""
+    given = values.get("id2label")
+    count = values.get("num_labels")
+    if count is not None and (
+        not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_LABELS
+    ):
+        raise InvalidModelError(
+            f"config.json of `{name}` has num_labels = {count!r}; "
+            f"it must be a whole number from 1 to {MAX_LABELS:,}"
+        )
+    if given is None:
+        return {i: f"LABEL_{i}" for i in range(count or 2)}
+    try:
+        pairs = cast("dict[str, Any]", given).items()
+        labels = {int(key): str(label) for key, label in pairs if not isinstance(label, list | dict)}
+    except (AttributeError, ValueError) as error:
+        raise InvalidModelError(
+            f"config.json of `{name}` has id2label {given!r}; "
+            'it must be an object such as {"0": "NEGATIVE", "1": "POSITIVE"}'
+        ) from error
+    if len(labels) != len(given) or sorted(labels) != list(range(len(labels))) or not labels:
+        raise InvalidModelError(
+            f"config.json of `{name}` has the labels {given}; "
+            "they must be texts, numbered from 0 without a gap"
+        )
+    if count not in (None, len(labels)):
+        raise InvalidModelError(
+            f"config.json of `{name}` has num_labels = {count}, and {len(labels)} labels in id2label"
+        )
+    return labels

@@ -50,8 +50,10 @@ class FeatureExtractionPipeline(Pipeline):
         return options, {}, {} if return_tensors is None else {"return_tensors": return_tensors}
 
     def preprocess(self, inputs: Any, **tokenizer_options: Any) -> dict[str, Any]:
+        """The tokens of a text."""
         return self._tokenize(inputs, None, **tokenizer_options)
 
     def postprocess(self, model_outputs: ModelOutput, *, return_tensors: bool = False) -> Any:
+        """The vectors of the tokens."""
         states = model_outputs["last_hidden_state"]
         return states if return_tensors else states.tolist()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("ForQuestionAnswering",)
 DEFAULT_MODEL = ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5")
+FIELDS = ("question", "context")
 
 WINDOW = 384
 STRIDE = 128
@@ -58,6 +59,7 @@ class QuestionAnsweringPipeline(Pipeline):
     head = "question-answering"
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
+        """The answer to one question, or to each of a list or stream of them."""
         given = _arguments(args, parameters)
         options = {k: v for k, v in parameters.items() if k not in _INPUTS}
         if isinstance(given, list):
@@ -98,6 +100,7 @@ class QuestionAnsweringPipeline(Pipeline):
     def preprocess(
         self, inputs: Any, *, doc_stride: int | None = None, max_seq_len: int | None = None
     ) -> Iterator[dict[str, Any]]:
+        """The windows in which the context is read, the question in each."""
         example = _example(inputs)
         question, context = example["question"], example["context"]
         length = min(self.tokenizer.model_max_length, WINDOW) if max_seq_len is None else max_seq_len
@@ -129,6 +132,7 @@ class QuestionAnsweringPipeline(Pipeline):
         max_answer_len: int = 15,
         align_to_words: bool = True,
     ) -> Any:
+        """The best spans of all windows of one context."""
         # Candidates that turn out to be the same words become one answer, so more are taken.
         num_candidates = top_k * 2 + 10 if align_to_words else top_k
         sequence = 1 if self.tokenizer.padding_side == "right" else 0
@@ -188,8 +192,9 @@ def _arguments(args: tuple[Any, ...], parameters: Mapping[str, Any]) -> Any:
     question, context = parameters["question"], parameters["context"]
     if isinstance(question, list):
         questions = cast("list[Any]", question)
-        contexts: list[Any] = [context] * len(questions) if isinstance(context, str) else context
-        if not isinstance(contexts, list) or len(questions) != len(contexts):
+        several = isinstance(context, list)
+        contexts = cast("list[Any]", context) if several else [context] * len(questions)
+        if not isinstance(context, str | list) or len(questions) != len(contexts):
             raise InputError(
                 f"there are {len(questions)} questions, and their contexts are not as many",
                 hint="give one context for all of them, or a list of the same length",

@@ -48,6 +48,7 @@ class TextClassificationPipeline(Pipeline):
     head = "text-classification"
 
     def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        """Labels of a text, or of each of a list or stream of texts."""
         result = super().__call__(inputs, **parameters)
         # 4.57 wraps the answer to a single string, and only a top_k at the call takes it off.
         return [result] if isinstance(inputs, str) and "top_k" not in parameters else result
@@ -78,6 +79,7 @@ class TextClassificationPipeline(Pipeline):
         return tokenizer_options, {}, postprocess
 
     def preprocess(self, inputs: Any, **tokenizer_options: Any) -> dict[str, Any]:
+        """The tokens of a text, or of a pair."""
         pair: tuple[Any, Any]
         if isinstance(inputs, Mapping):
             given = dict(cast("Mapping[str, Any]", inputs))
@@ -87,12 +89,13 @@ class TextClassificationPipeline(Pipeline):
             tokenizer_options = {**given, **tokenizer_options}
         elif isinstance(inputs, list | tuple):
             nested = cast("list[Any]", inputs)
-            if len(nested) != 1 or not isinstance(nested[0], list) or len(nested[0]) != 2:
+            inner = cast("list[Any]", nested[0] if nested else None)
+            if len(nested) != 1 or not isinstance(inner, list) or len(inner) != 2:
                 raise InputError(
                     "a list of lists is not an input",
                     hint='for a pair of texts give {"text": "...", "text_pair": "..."}',
                 )
-            pair = nested[0][0], nested[0][1]
+            pair = inner[0], inner[1]
         else:
             pair = inputs, None
         return self._tokenize(*pair, **tokenizer_options)
@@ -105,6 +108,7 @@ class TextClassificationPipeline(Pipeline):
         top_k: int | None = 1,
         in_label_order: bool = True,
     ) -> Any:
+        """The logits of a text as labels with scores."""
         logits: NDArray[np.float32] = model_outputs["logits"][0]
         scores = _apply(function_to_apply or self._own_function(), logits)
         labels = self.model.config.id2label
@@ -126,7 +130,7 @@ class TextClassificationPipeline(Pipeline):
         return "softmax"
 
 
-def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
     if function == "sigmoid":
         return 1 / (1 + np.exp(-logits))
     if function == "softmax":

@@ -8,24 +8,51 @@ holds links into the `blobs/` of the same repository.
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import re
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, cast
 
-from silmu.errors import InvalidModelError, ModelNotFoundError, UnsafeModelError
+from silmu.errors import (
+    InvalidModelError,
+    ModelNotFoundError,
+    SilmuError,
+    UnsafeModelError,
+    UnsupportedModelError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_JSON_BYTES = 16 << 20
+logger = logging.getLogger("silmu")
+
+MAX_JSON_BYTES = 4 << 20
 MAX_JSON_DEPTH = 64
+MAX_JSON_DIGITS = 100
 MAX_CONFIG_NUMBER = 1 << 32
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
+REMOTE_CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
+"""The keys of config.json by which a folder asks for code of its own to be run."""
+
+_CAN_RUN_CODE = "a format that can run code when it is opened"
+FOREIGN = {
+    **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"), _CAN_RUN_CODE),
+    **dict.fromkeys((".npy", ".npz", ".keras", ".h5", ".hdf5", ".mar", ".nemo"), _CAN_RUN_CODE),
+    ".gguf": "a format of llama.cpp",
+    ".msgpack": "a format of flax",
+    ".onnx": "a graph whose weights may lie anywhere",
+    ".tflite": "a format of TensorFlow Lite",
+}
+"""What weights come in elsewhere, by the end of the name, and why it is not read here."""
+
+# A string that is never closed runs to the end: tried again from each quote in it, a hostile file
+# would take time by the square of its size.
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+[\\"]?+|[\[\]{}]', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -79,21 +106,28 @@ class Folder:
             raise UnsafeModelError(f"{name} of `{self.name}` is not a regular file")
         return path
 
+    def bytes(self, name: str, *, limit: int = MAX_JSON_BYTES) -> bytes:
+        """What a file holds, of at most `limit` bytes."""
+        path = self.file(name)
+        try:
+            if (size := path.stat().st_size) > limit:
+                raise InvalidModelError(
+                    f"{name} of `{self.name}` has {size:,} bytes; at most {limit:,} are read"
+                )
+            return path.read_bytes()
+        except OSError as error:
+            raise InvalidModelError(f"{name} of `{self.name}` cannot be read: {error}") from error
+
     def text(self, name: str, *, limit: int = MAX_JSON_BYTES) -> str:
         """A UTF-8 file of at most `limit` bytes."""
-        path = self.file(name)
-        if (size := path.stat().st_size) > limit:
-            raise InvalidModelError(
-                f"{name} of `{self.name}` has {size:,} bytes; at most {limit:,} are read"
-            )
         try:
-            return path.read_text(encoding="utf-8")
+            return self.bytes(name, limit=limit).decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidModelError(f"{name} of `{self.name}` is not UTF-8: {error}") from error
 
-    def json(self, name: str) -> dict[str, Any]:
-        """A JSON file that holds an object: no duplicate keys, no NaN, bounded depth."""
-        return _strict_json(self.text(name), f"{name} of `{self.name}`")
+    def json(self, name: str, *, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
+        """A JSON file that holds an object, read by `parse_json`."""
+        return parse_json(self.text(name, limit=limit), f"{name} of `{self.name}`")
 
     def optional_json(self, name: str) -> dict[str, Any]:
         """The same, or an empty object where there is no such file."""
@@ -103,9 +137,24 @@ class Folder:
         """The names of what lies in the folder, sorted."""
         return sorted(entry.name for entry in self.path.iterdir())
 
+    def refuse_foreign(self) -> None:
+        """Says why what the folder holds is not read, where it holds weights of another format.
+
+        Raises:
+            UnsupportedModelError: it does.
+        """
+        for name in self.listing():
+            if why := FOREIGN.get(PurePosixPath(name).suffix.lower()):
+                raise UnsupportedModelError(
+                    f"`{self.name}` holds {name}, {why}; silmu reads safetensors only",
+                    hint="take a model that comes as config.json with model.safetensors",
+                )
+
     @cached_property
     def config(self) -> dict[str, Any]:
-        """config.json, with every number that sizes a tensor within bounds."""
+        """config.json: its architecture named, every number that sizes a tensor within bounds."""
+        if not self.has("config.json"):
+            self.refuse_foreign()
         config = self.json("config.json")
         model_type = config.get("model_type")
         if not isinstance(model_type, str):
@@ -114,12 +163,26 @@ class Folder:
                 + (f"model_type {model_type!r}" if "model_type" in config else "no model_type"),
                 hint="it must name the architecture, such as `bert`",
             )
+        architectures = config.get("architectures") or []
+        if not isinstance(architectures, list) or not all(
+            isinstance(name, str) and name.isidentifier() for name in cast("list[Any]", architectures)
+        ):
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has architectures {architectures!r}; "
+                'it must be a list of class names, such as ["BertModel"]'
+            )
         for key, value in _numbers(config):
             if abs(value) > MAX_CONFIG_NUMBER:
                 raise InvalidModelError(
-                    f"config.json of `{self.name}` has {key} = {value:g}; "
+                    f"config.json of `{self.name}` has {key} = {value}; "
                     f"at most {MAX_CONFIG_NUMBER:,} is believed"
                 )
+        if code := [key for key in REMOTE_CODE if config.get(key)]:
+            logger.warning(
+                "config.json of `%s` asks for code of its own (%s), which is never run",
+                self.name,
+                ", ".join(code),
+            )
         return config
 
     @cached_property
@@ -146,23 +209,61 @@ def _plain(name: str) -> str:
     return name
 
 
-def _strict_json(text: str, what: str) -> dict[str, Any]:
+@contextmanager
+def read_by_library(what: str) -> Iterator[None]:
+    """Turns whatever a library does over a broken file into InvalidModelError.
+
+    A panic of a library written in Rust is a BaseException that no `except Exception` catches.
+    """
+    try:
+        yield
+    except (SilmuError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise InvalidModelError(f"{what} is broken: {error}") from error
+
+
+def parse_json(text: str, what: str) -> dict[str, Any]:
+    """A JSON object that holds nothing which two readers would read differently.
+
+    No key twice, no NaN or infinity, no half of a surrogate pair, no number of more digits than
+    any has, and no more than MAX_JSON_DEPTH levels.
+
+    Raises:
+        InvalidModelError: the text is not that; `what` is its name in the message.
+    """
+
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for key in names if names.count(key) > 1)
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))
             raise InvalidModelError(f"{what} has the key {twice!r} twice")
         return found
 
     def no_constant(literal: str) -> Any:
         raise InvalidModelError(f"{what} holds {literal}, which is not JSON")
 
-    # json recurses once a level; a bound on brackets keeps a hostile file from the C stack.
-    if _depth(text) > MAX_JSON_DEPTH:
+    def number(literal: str) -> float:
+        if len(literal) > MAX_JSON_DIGITS or not math.isfinite(value := float(literal)):
+            raise InvalidModelError(f"{what} holds the number {literal:.40}, which is out of range")
+        return value
+
+    def whole(literal: str) -> int:
+        return int(literal) if len(literal) <= MAX_JSON_DIGITS else int(number(literal))
+
+    if _deeper(text, MAX_JSON_DEPTH):
         raise InvalidModelError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
     try:
-        value = json.loads(text, object_pairs_hook=no_duplicates, parse_constant=no_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=no_duplicates,
+            parse_constant=no_constant,
+            parse_float=number,
+            parse_int=whole,
+        )
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         if isinstance(error, InvalidModelError):
             raise
@@ -172,13 +273,18 @@ def _strict_json(text: str, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _depth(text: str) -> int:
-    """How deep the brackets outside of strings are nested."""
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _deeper(text: str, most: int) -> bool:
+    """Whether brackets outside of strings are nested deeper; the reader recurses once a level."""
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        bracket = found[0]
+        if bracket in ("[", "{"):
+            depth += 1
+            if depth > most:
+                return True
+        elif bracket in ("]", "}"):
+            depth -= 1
+    return False
 
 
 def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from dataclasses import dataclass
@@ -16,11 +17,18 @@ import numpy as np
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as RustTokenizer
 
-from silmu.errors import InputError, InvalidModelError, ModelNotFoundError, UsageError
-from silmu.runtime import chat
+from silmu.errors import (
+    InputError,
+    InvalidModelError,
+    ModelNotFoundError,
+    UnsafeModelError,
+    UsageError,
+)
+from silmu.runtime import chat, patterns
+from silmu.runtime.folder import read_by_library
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from tokenizers import Encoding
@@ -32,8 +40,17 @@ logger = logging.getLogger("silmu")
 UNLIMITED = int(1e30)
 """What transformers writes for `model_max_length` when a tokenizer knows no limit."""
 
+MAX_TOKENIZER_BYTES = 64 << 20
+MAX_CHARACTERS = 1 << 20
+"""The longest text that is read at once: one of punctuation takes a second and half a gigabyte."""
+
+MAX_WORD = 200
+"""The longest word that WordPiece may look up, which takes time by the cube of its length."""
+
+SIDES = ("right", "left")
 SPECIAL_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 TRUNCATIONS = ("longest_first", "only_first", "only_second")
+PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
 # The spaces that a word-level decoder leaves before English punctuation and contractions.
 _CLEAN_UP = (
     (" .", "."),
@@ -48,7 +65,7 @@ _CLEAN_UP = (
     (" 're", "'re"),
 )
 
-Truncation = Literal["longest_first", "only_first", "only_second"]
+Truncation = Literal["longest_first", "only_first", "only_second", "do_not_truncate"]
 
 
 @dataclass
@@ -85,13 +102,10 @@ class Tokenizer:
         self.settings = settings
         self.backend_tokenizer = rust
         self.model_max_length: int = _max_length(settings, name)
-        self.padding_side = settings.get("padding_side") or "right"
-        self.truncation_side = settings.get("truncation_side") or "right"
-        self.model_input_names: list[str] = settings.get("model_input_names") or [
-            "input_ids",
-            "token_type_ids",
-            "attention_mask",
-        ]
+        self.max_characters = MAX_CHARACTERS
+        self.padding_side = _side(settings, "padding_side", name)
+        self.truncation_side = _side(settings, "truncation_side", name)
+        self.model_input_names = _input_names(settings, name)
         self.chat_template: str | dict[str, str] | None = chat.templates(settings, name)
         self._special = _special_tokens(settings, name)
         # Truncation is a setting of the shared Rust object, so two threads must take turns.
@@ -114,15 +128,10 @@ class Tokenizer:
                 f"transformers import AutoTokenizer as T; T.from_pretrained('{folder.name}')"
                 f".save_pretrained('{folder.name}')\"`",
             )
-        path = folder.file("tokenizer.json")
-        try:
-            rust = RustTokenizer.from_file(str(path))
-        except BaseException as error:  # a Rust panic is not an Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            raise InvalidModelError(
-                f"tokenizer.json of `{folder.name}` is broken: {error}"
-            ) from error
+        data = folder.bytes("tokenizer.json", limit=MAX_TOKENIZER_BYTES)
+        with read_by_library(f"tokenizer.json of `{folder.name}`"):
+            rust = RustTokenizer.from_buffer(data)
+            _check_cost(rust, folder.name)
         settings = folder.optional_json("special_tokens_map.json")
         settings |= folder.optional_json("tokenizer_config.json")
         if folder.has("chat_template.jinja"):
@@ -184,7 +193,8 @@ class Tokenizer:
     @property
     def max_id(self) -> int:
         """The largest id that a text can be given."""
-        return max(self.backend_tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        vocabulary = self.backend_tokenizer.get_vocab(with_added_tokens=True).values()
+        return max(*vocabulary, *_added_around(_described(self.backend_tokenizer.post_processor)), -1)
 
     # Text to ids.
 
@@ -218,6 +228,12 @@ class Tokenizer:
                     f"a text must be a string, and this is a {type(part).__name__}",
                     hint="give str(...) of it if that is what you mean",
                 )
+        size = sum(len(word) for part in (text, pair) for word in part or ())
+        if size > self.max_characters:
+            raise InputError(
+                f"a text has {size:,} characters; at most {self.max_characters:,} are read at once",
+                hint="cut it into parts, or set pipe.tokenizer.max_characters",
+            )
         with self._lock:
             self._set_truncation(truncation, max_length, stride)
             try:
@@ -247,7 +263,10 @@ class Tokenizer:
         padding: bool | str = False,
         truncation: Truncation | bool | None = None,
         max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
         return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
         **others: Any,
     ) -> dict[str, Any]:
         """One text or a list of them as lists, or with `return_tensors="np"` as arrays."""
@@ -269,10 +288,10 @@ class Tokenizer:
         if return_tensors not in (None, "np"):
             raise UsageError(f"return_tensors is {return_tensors!r}; silmu has 'np'")
         if padding or return_tensors:
-            width = max((len(row) for row in rows), default=0)
-            if padding == "max_length":
-                width = max(width, max_length or self.model_max_length)
-            arrays = self.pad(rows, width)
+            longest = max((len(row) for row in rows), default=0)
+            arrays = self.pad(
+                rows, self.padded_length(longest, padding, max_length, pad_to_multiple_of)
+            )
             found: dict[str, Any] = arrays if return_tensors else _as_lists(arrays)
         else:
             found = {
@@ -280,10 +299,41 @@ class Tokenizer:
                 "token_type_ids": [row.type_ids for row in rows],
                 "attention_mask": [[1] * len(row) for row in rows],
             }
-        found = {name: found[name] for name in self.model_input_names if name in found}
+        asked = {
+            "token_type_ids": return_token_type_ids,
+            "attention_mask": return_attention_mask,
+        }
+        for name in list(found):
+            wanted = asked.get(name)
+            if not (name in self.model_input_names if wanted is None else wanted):
+                del found[name]
         if single and return_tensors is None:
             return {name: value[0] for name, value in found.items()}
         return found
+
+    def padded_length(
+        self, longest: int, padding: bool | str, max_length: int | None, multiple: int | None
+    ) -> int:
+        """How many tokens wide rows are padded, of which the longest has `longest`.
+
+        Args:
+            longest: tokens of the longest row.
+            padding: True or `longest`, `max_length`, or False or `do_not_pad`.
+            max_length: what `max_length` means; the model's own limit, if not given.
+            multiple: the width is rounded up to a multiple of it.
+        """
+        if padding not in PADDINGS:
+            raise UsageError(
+                f"padding is {padding!r}; it may be True, False or one of "
+                f"{', '.join(name for name in PADDINGS if isinstance(name, str))}"
+            )
+        if multiple is not None and multiple < 1:
+            raise UsageError(f"pad_to_multiple_of is {multiple}; it must be at least 1")
+        if padding in (False, "do_not_pad"):
+            return longest
+        limit = self.model_max_length if max_length is None else max_length
+        width = max(longest, limit) if padding == "max_length" and limit < UNLIMITED else longest
+        return -(-width // (multiple or 1)) * (multiple or 1)
 
     def pad(
         self, rows: Sequence[Encoded], width: int, *, side: str = "right"
@@ -291,9 +341,9 @@ class Tokenizer:
         """Rows as arrays of one width, (rows, width), with a mask of what is not padding."""
         pad = self.special_id("pad") or 0
         shape = (len(rows), width)
-        ids, types, mask = np.full(shape, pad, np.int64), np.zeros(shape, np.int64), np.zeros(
-            shape, np.int64
-        )
+        ids = np.full(shape, pad, np.int64)
+        types = np.zeros(shape, np.int64)
+        mask = np.zeros(shape, np.int64)
         for i, row in enumerate(rows):
             where = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
             ids[i, where], types[i, where], mask[i, where] = row.ids, row.type_ids, 1
@@ -308,7 +358,7 @@ class Tokenizer:
         clean_up_tokenization_spaces: bool | None = None,
     ) -> str:
         """The text of token ids."""
-        numbers = [int(ids)] if np.ndim(ids) == 0 else [int(i) for i in cast("Sequence[int]", ids)]
+        numbers = [int(i) for i in np.atleast_1d(np.asarray(ids, np.int64))]
         text = self.backend_tokenizer.decode(numbers, skip_special_tokens=skip_special_tokens)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = bool(
@@ -379,7 +429,7 @@ class Tokenizer:
             self.backend_tokenizer.no_truncation()
             return
         try:
-            self.backend_tokenizer.enable_truncation(
+            self.backend_tokenizer.enable_truncation(  # pyright: ignore[reportUnknownMemberType]
                 limit, stride=stride, strategy=strategy, direction=self.truncation_side
             )
         except BaseException as error:
@@ -425,22 +475,74 @@ def _is_text(value: object) -> bool:
 
 def _max_length(settings: dict[str, Any], name: str) -> int:
     value = settings.get("model_max_length", UNLIMITED)
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
         raise InvalidModelError(f"`{name}` has model_max_length = {value!r}")
     return min(int(value), UNLIMITED)
+
+
+def _side(settings: dict[str, Any], key: str, name: str) -> str:
+    side = settings.get(key) or SIDES[0]
+    if side not in SIDES:
+        raise InvalidModelError(f"`{name}` has {key} = {side!r}; it may be {' or '.join(SIDES)}")
+    return side
+
+
+def _input_names(settings: dict[str, Any], name: str) -> list[str]:
+    names = settings.get("model_input_names") or ["input_ids", "token_type_ids", "attention_mask"]
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in cast("list[Any]", names)):
+        raise InvalidModelError(
+            f"`{name}` has model_input_names = {names!r}; it must be a list of names"
+        )
+    return cast("list[str]", names)
 
 
 def _special_tokens(settings: dict[str, Any], name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for role in SPECIAL_TOKENS:
-        token = settings.get(f"{role}_token")
+        given = token = settings.get(f"{role}_token")
         if isinstance(token, dict):  # a serialised AddedToken
             token = cast("dict[str, Any]", token).get("content")
         if isinstance(token, AddedToken):
             token = token.content
-        if token is None:
+        if given is None:
             continue
         if not isinstance(token, str):
-            raise InvalidModelError(f"`{name}` has {role}_token = {token!r}")
+            raise InvalidModelError(f"`{name}` has {role}_token = {given!r}")
         found[role] = token
     return found
+
+
+def _described(part: Any) -> Any:
+    """A part of the tokenizer as its file describes it, or None."""
+    return None if part is None else json.loads(part.__getstate__())
+
+
+def _check_cost(rust: RustTokenizer, name: str) -> None:
+    """Refuses what would take out of all proportion to a text, before any text is read."""
+    parts = {"normalizer": rust.normalizer, "pre_tokenizer": rust.pre_tokenizer}
+    try:
+        patterns.check_parts({part: _described(value) for part, value in parts.items()})
+    except patterns.UnboundedError as error:
+        raise UnsafeModelError(
+            f"the tokenizer of `{name}` could take hours over one text: {error}",
+            hint="if it is a model that many use, report it, so that its pattern can be allowed",
+        ) from error
+    longest = getattr(rust.model, "max_input_chars_per_word", 0)
+    if longest > MAX_WORD:
+        raise UnsafeModelError(
+            f"the tokenizer of `{name}` looks up words of {longest:,} characters; "
+            f"at most {MAX_WORD} are allowed"
+        )
+
+
+def _added_around(part: Any) -> Iterator[int]:
+    """The ids that a post-processor puts around a text, wherever its description has them."""
+    if isinstance(part, dict):
+        for key, value in cast("dict[str, Any]", part).items():
+            if key in ("ids", "sep", "cls") and isinstance(value, list):
+                yield from (i for i in cast("list[Any]", value) if isinstance(i, int))
+            else:
+                yield from _added_around(value)
+    elif isinstance(part, list):
+        for value in cast("list[Any]", part):
+            yield from _added_around(value)

@@ -6,7 +6,6 @@ length, a JSON header, then the tensors' bytes with no gap between them.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from silmu.errors import InvalidModelError, ModelNotFoundError, UnsupportedModelError
+from silmu.runtime.folder import parse_json, read_by_library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ INDEX = "model.safetensors.index.json"
 LEGACY = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
 
 MAX_HEADER_BYTES = 16 << 20
+MAX_INDEX_BYTES = 16 << 20
 MAX_TENSORS = 100_000
 _NUMPY: dict[str, type[np.generic]] = {
     "F64": np.float64,
@@ -81,6 +82,11 @@ class Weights:
                 tensors[key] = tensor
         return cls(folder.name, tensors)
 
+    @property
+    def num_bytes(self) -> int:
+        """How large the files are together."""
+        return sum(path.stat().st_size for path in {t.path for t in self.tensors.values()})
+
     def __contains__(self, name: object) -> bool:
         return name in self.tensors
 
@@ -96,15 +102,24 @@ class Weights:
             )
         tensor = self.tensors[name]
         shape = tensor.shape
+        if tensor.dtype not in _NUMPY:
+            raise UnsupportedModelError(
+                f"`{self.name}` has {name!r} in {tensor.dtype}; silmu reads {', '.join(_NUMPY)}"
+            )
         if 0 in shape:
             return np.empty(shape, _NUMPY[tensor.dtype])
-        array: NDArray[Any] = np.memmap(
-            tensor.path, _NUMPY[tensor.dtype], "r", offset=tensor.start, shape=shape
-        )
+        try:
+            array: NDArray[Any] = np.memmap(
+                tensor.path, _NUMPY[tensor.dtype], "r", offset=tensor.start, shape=shape
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidModelError(f"{name!r} of `{self.name}` cannot be read: {error}") from error
         if tensor.dtype == "BF16":
             return (array.astype(np.uint32) << 16).view(np.float32)
         if tensor.dtype in ("F16", "F64"):
-            return array.astype(np.float32)
+            # What float32 cannot hold becomes infinity, which whoever uses the tensor refuses.
+            with np.errstate(all="ignore"):
+                return array.astype(np.float32)
         return array
 
 
@@ -117,60 +132,63 @@ def files(folder: Folder) -> list[str]:
     if folder.has(SINGLE):
         return [SINGLE]
     if folder.has(INDEX):
-        index = folder.json(INDEX).get("weight_map")
+        index = folder.json(INDEX, limit=MAX_INDEX_BYTES).get("weight_map")
         if not isinstance(index, dict) or not index:
             raise InvalidModelError(f"{INDEX} of `{folder.name}` has no weight_map")
-        names = set(cast("dict[str, Any]", index).values())
+        names = list(cast("dict[str, Any]", index).values())
         if not all(isinstance(name, str) and name.endswith(".safetensors") for name in names):
             raise InvalidModelError(f"{INDEX} of `{folder.name}` names files that hold no tensors")
-        return sorted(names)
+        return sorted(set(names))
     if legacy := [name for name in LEGACY if folder.has(name)]:
-        architecture = (folder.config.get("architectures") or ["AutoModel"])[0]
-        raise UnsupportedModelError(
-            f"`{folder.name}` has its weights only as {legacy[0]}, a format that can run code "
-            "when it is opened; silmu reads safetensors",
-            hint="where torch and transformers are installed, convert it once with "
-            f'`python -c "import transformers as t; m = {folder.name!r}; '
-            f"[c.from_pretrained(m).save_pretrained('converted') "
-            f'for c in (t.{architecture}, t.AutoTokenizer)]"`',
-        )
+        raise legacy_error(folder, legacy[0])
+    folder.refuse_foreign()
     raise ModelNotFoundError(
         f"`{folder.name}` has no {SINGLE}",
         hint=f"it holds {', '.join(folder.listing()[:12]) or 'nothing'}",
     )
 
 
-def _header(path: Path, what: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
+def legacy_error(folder: Folder, name: str) -> UnsupportedModelError:
+    """Why a folder whose weights are only in the file `name` is refused, and how to convert it."""
+    architecture = str((folder.config.get("architectures") or ["AutoModel"])[0])
+    # The hint is a command to be copied, and config.json is a stranger's.
+    if not architecture.isidentifier():
+        architecture = "AutoModel"
+    return UnsupportedModelError(
+        f"`{folder.name}` has its weights only as {name}, a format that can run code "
+        "when it is opened; silmu reads safetensors",
+        hint="where torch and transformers are installed, convert it once with "
+        f'`python -c "import transformers as t; m = {folder.name!r}; '
+        f"[c.from_pretrained(m).save_pretrained('converted') "
+        f'for c in (t.{architecture}, t.AutoTokenizer)]"`',
+    )
 
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-            raise InvalidModelError(
-                f"{what} has {size:,} bytes and claims a header of {length:,}; "
-                f"at most {MAX_HEADER_BYTES:,} are read"
-            )
-        raw = file.read(length)
-    # Counted before anything parses it: a tensor is an object with braces of its own.
-    if raw.count(b"{") > MAX_TENSORS + 2:
-        raise InvalidModelError(f"{what} claims more than {MAX_TENSORS:,} tensors")
-    try:
+
+def _header(path: Path, what: str) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
+    with read_by_library(what):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+                raise InvalidModelError(
+                    f"{what} has {size:,} bytes and claims a header of {length:,}; "
+                    f"at most {MAX_HEADER_BYTES:,} are read"
+                )
+            raw = file.read(length)
+        # Counted before anything parses it: a tensor is an object with braces of its own.
+        if raw.count(b"{") > MAX_TENSORS + 2:
+            raise InvalidModelError(f"{what} claims more than {MAX_TENSORS:,} tensors")
+        header = parse_json(raw.decode("utf-8"), f"the header of {what}")
         with safe_open(str(path), framework="numpy"):  # pyright: ignore[reportUnknownVariableType]
             pass  # the reference reader's verdict: types, ranges, gaps and overlaps
-        header = cast("dict[str, Any]", json.loads(raw))
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise InvalidModelError(f"{what} is broken: {error}") from error
     tensors: dict[str, Tensor] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         dtype, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if dtype not in _NUMPY:
-            raise UnsupportedModelError(
-                f"{what} has {name!r} in {dtype}; silmu reads {', '.join(_NUMPY)}"
-            )
-        if math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize != end - start:
+        if dtype in _NUMPY and math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize != end - start:
             raise InvalidModelError(f"{what} has {name!r} of shape {shape} in {end - start} bytes")
         tensors[name] = Tensor(path, dtype, shape, 8 + length + start)
     return tensors

@@ -1,0 +1,81 @@
+"""An answer of any task as JSON, as a line for a person, and as cells of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+WIDTH = 60
+"""How many characters of an input are shown beside its answer."""
+
+
+def as_json(value: Any) -> str:
+    """One line of JSON; arrays become nested lists.
+
+    >>> as_json({"label": "좋음", "score": 0.5})
+    '{"label": "좋음", "score": 0.5}'
+    """
+    return json.dumps(value, ensure_ascii=False, default=lambda array: array.tolist())
+
+
+def as_line(answer: Any, given: Any) -> str:
+    """What a person reads: the answer, and beside it the beginning of what was asked.
+
+    >>> as_line([{"label": "POSITIVE", "score": 0.9998}], "I love this")
+    'POSITIVE 0.9998  I love this'
+    """
+    records = _records(answer)
+    if records is None:
+        return f"{_shape(answer)}  {_beginning(given)}"
+    told = [_told(record) for record in records]
+    if all("score" in record for record in records):
+        return f"{', '.join(told)}  {_beginning(given)}"
+    return "\n".join(told)
+
+
+def as_cells(answer: Any) -> dict[str, Any]:
+    """`prediction`, a plain value if there is one, and `score`, None where there is none.
+
+    >>> as_cells([{"label": "POSITIVE", "score": 0.9998}])
+    {'prediction': 'POSITIVE', 'score': 0.9998}
+    """
+    records = _records(answer)
+    if records is None or len(records) != 1:
+        return {"prediction": answer, "score": None}
+    rest = dict(records[0])
+    score = rest.pop("score", None)
+    return {"prediction": next(iter(rest.values())) if len(rest) == 1 else rest, "score": score}
+
+
+def _records(answer: Any) -> list[Mapping[str, Any]] | None:
+    """The answer as a list of dicts; None if it is something else, such as vectors."""
+    records = cast("list[Any]", answer if isinstance(answer, list) else [answer])
+    return records if records and all(isinstance(record, Mapping) for record in records) else None
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    texts = [value for value in record.values() if isinstance(value, str)]
+    value = texts[0] if texts else as_json({k: v for k, v in record.items() if k != "score"})
+    score = record.get("score")
+    return value if score is None else f"{_one_line(value) or '(no answer)'} {score:.4f}"
+
+
+def _beginning(given: Any) -> str:
+    """The first words of an input; of one with several fields, those of its first field."""
+    if isinstance(given, Mapping):
+        given = next(iter(cast("Mapping[str, Any]", given).values()), "")
+    text = _one_line(str(given))
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _shape(answer: Any) -> str:
+    sizes: list[str] = []
+    while isinstance(answer, list):
+        sizes.append(str(len(cast("list[Any]", answer))))
+        answer = cast("list[Any]", answer)[0] if answer else None
+    return f"{' by '.join(sizes)} numbers"

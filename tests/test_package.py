@@ -1,0 +1,89 @@
+"""What a user installs: torch-free, small, typed, and without the tests."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import silmu
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(silmu.__path__, "silmu.")
+    if not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", ["torch", "transformers", "sentence_transformers", "optimum"])
+def test_the_tests_run_without(name: str) -> None:
+    """So that whatever passes here passes without them; `make test` makes such an environment."""
+    assert find_spec(name) is None, f"{name} is installed beside the tests: use a fresh .venv"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_can_be_imported(name: str) -> None:
+    assert importlib.import_module(name)
+
+
+def test_importing_silmu_loads_nothing_large() -> None:
+    code = (
+        "import silmu, sys; print({'numpy', 'onnxruntime', 'onnx', 'tokenizers'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_what_is_exported() -> None:
+    assert set(silmu.__all__) <= set(dir(silmu))
+    assert all(getattr(silmu, name) is not None for name in silmu.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'pipelien'"):
+        silmu.pipelien  # noqa: B018
+
+
+def test_it_is_small() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/measure_install.py"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("silmu", "numpy", "onnxruntime", "hf-xet"):
+        assert f"  {name}\n" in done.stdout
+
+
+def build(kind: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from hatchling import build as backend
+
+    monkeypatch.chdir(ROOT)  # hatchling builds what it stands in
+    make = backend.build_wheel if kind == "wheel" else backend.build_sdist
+    return target / make(str(target))
+
+
+def test_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(build("wheel", tmp_path, monkeypatch)) as wheel:
+        names = wheel.namelist()
+        (metadata,) = (name for name in names if name.endswith("METADATA"))
+        described = wheel.read(metadata).decode()
+    assert "silmu/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    sources = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
+    assert sources <= {name.replace("/", str(Path("/"))) for name in names}
+    assert all(
+        name.startswith(("silmu/", f"silmu-{silmu.__version__}.dist-info/")) for name in names
+    )
+    assert f"\nVersion: {silmu.__version__}\n" in described
+    assert "torch" not in {line.partition(": ")[2] for line in described.splitlines()}
+
+
+def test_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(build("sdist", tmp_path, monkeypatch)) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {"pyproject.toml", "LICENSE", "src/silmu/py.typed", "tests/test_package.py"} <= names
+    assert not any(name.startswith((".venv", "dist", "runs")) for name in names)

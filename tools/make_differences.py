@@ -1,0 +1,113 @@
+"""Writes docs/differences.md: what silmu does otherwise than transformers 4.57.
+
+    python tools/make_differences.py            # writes the page
+    python tools/make_differences.py --check    # exit code 1 if the page is not as it would be
+
+Most of it are the sentences of tests/golden/differences.json, whose cases a test runs to see that
+each difference is real. What no recorded case can show stands here, in BESIDES.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "differences.md"
+ROWS = ROOT / "tests" / "golden" / "differences.json"
+
+INTRODUCTION = """\
+# Differences from transformers 4.57
+
+silmu's pipelines take the inputs and parameters of transformers 4.57.6 and give its answers: texts,
+labels, spans, shapes and the order of keys are equal, scores agree to 1e-4. This page lists every
+deliberate exception. Anything else that differs is a bug.
+
+Written by `python tools/make_differences.py`. Where transformers was recorded, a test runs both
+sides and fails when a difference is gone.
+"""
+
+EVERY, FIVE, CREATION = "Every task", "transformers 5", "Making a pipeline"
+TOPICS = {
+    "text-generation": "Text generation",
+    "question-answering": "Question answering",
+    "text-classification": "Text classification",
+    "feature-extraction": "Feature extraction",
+    "pipeline": CREATION,
+}
+ORDER = [EVERY, CREATION, *(name for name in TOPICS.values() if name != CREATION), FIVE]
+
+BESIDES = {
+    EVERY: [
+        "padding and `batch_size` change no answer: with transformers they change scores slightly, "
+        "and some answers altogether",
+        "where two answers score the same but for rounding (about 1e-6), which of them comes first "
+        "is not promised",
+        "tensors come as numpy arrays; `device` and `framework` of a pipeline are the strings "
+        "`cpu` and `onnx`",
+        "every score is a Python float; token-classification of 4.57 gives numpy float32, which "
+        "`json.dumps` refuses",
+        "a generator is read ahead of the answers, by 256 inputs at most, and less while it is "
+        "slow; `batch_size=1` reads one at a time",
+        "an input that cannot be answered is an InputError (a ValueError) that says which input of "
+        "a list or stream it was",
+    ],
+    CREATION: [
+        "weights are read from safetensors only: `pytorch_model.bin` is refused, since opening it "
+        "can run code",
+        "`trust_remote_code=True` is refused: code that comes with a model is never run",
+        "a model that is in the cache is used without asking the hub for a newer one",
+    ],
+    TOPICS["text-generation"]: [
+        "sampling draws from silmu's own random numbers: a seed gives the same text in every run "
+        "of the same version of silmu, and not the text that transformers gives with that seed",
+        "group beam search (`num_beam_groups`) is not there: 4.57.6 itself only runs it as code "
+        "from the hub",
+    ],
+    FIVE: [
+        "what version 5 removed stays as it was, such as `question-answering` and "
+        "`return_all_scores`",
+    ],
+}
+
+
+def page(rows: dict[str, str]) -> str:
+    """The page, given sentences by the pattern of the cases that they excuse."""
+    found: dict[str, list[str]] = {topic: [] for topic in ORDER}
+    for pattern, sentence in rows.items():
+        found[topic(pattern)].append(sentence)
+    for name, sentences in BESIDES.items():
+        found[name] += sentences
+    sections = (
+        f"## {name}\n\n"
+        + "\n".join(f"- {sentence[0].upper()}{sentence[1:]}." for sentence in found[name])
+        for name in ORDER
+        if found[name]
+    )
+    return "\n".join([INTRODUCTION, *(f"{section}\n" for section in sections)])
+
+
+def topic(pattern: str) -> str:
+    """Where a reader would look for a difference: under its task, if it has only one."""
+    if pattern.startswith("5."):
+        return FIVE
+    named = [name for task, name in TOPICS.items() if re.search(rf"/{task}/", pattern)]
+    return named[0] if len(named) == 1 else EVERY
+
+
+def main() -> int:
+    text = page(json.loads(ROWS.read_text(encoding="utf-8")))
+    if "--check" in sys.argv[1:]:
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        if current != text:
+            print(f"{PAGE.relative_to(ROOT)} is not up to date: run {Path(__file__).name}")
+        return int(current != text)
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The compiled half, in which the errors of the engine live."""
