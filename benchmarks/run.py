@@ -309,12 +309,13 @@ def surroundings(home: Path) -> dict[str, str]:
 def machine() -> dict[str, Any]:
     found = {"cpu": platform.processor(), "cores": os.cpu_count(), "system": platform.platform()}
     try:
-        info = Path("/proc/cpuinfo").read_text()
-        values = dict(line.split("\t: ", 1) for line in info.split("\n\n")[0].replace("\t\t", "\t").split("\n") if "\t: " in line)
-        found["cpu"] = f"{values['model name']} (family {values['cpu family']}, model {values['model']})"
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].split("\n")
+        values = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+        family, model = values["cpu family"], values["model"]
+        found["cpu"] = f"{values['model name']} (family {family}, model {model})"
         found["avx512"] = "avx512f" in values["flags"]
-        memory = Path("/proc/meminfo").read_text().split()[1]
-        found["memory_gib"] = round(int(memory) / 2**20, 1)
+        kilobytes = Path("/proc/meminfo").read_text().split()[1]
+        found["memory_gib"] = round(int(kilobytes) / 2**20, 1)
     except (OSError, KeyError):
         pass  # not Linux, or another processor: what platform knows must do
     return found

@@ -28,7 +28,7 @@ def hangs(folder: str) -> Any:
 
 
 def hangs_in_c(folder: str) -> Any:
-    return [0] * 10**7 == [(0,) * 10**4] * 10**7 or sum(range(10**12))
+    return sum(range(10**12))
 
 
 def crashes(folder: str) -> Any:
@@ -76,9 +76,7 @@ def connects(folder: str) -> Any:
 
 
 def leaks(folder: str) -> Any:
-    raise_from = Path(folder, "../outside/secret.json")
-    handle = os.open(raise_from, os.O_RDONLY)
-    return os.read(handle, 100).decode()
+    return Path(folder, "../outside/secret.json").read_text()
 
 
 def creates(folder: str) -> Any:
@@ -108,6 +106,14 @@ def refuses(folder: str) -> Any:
     from silmu.errors import InvalidModelError
 
     raise InvalidModelError("no")
+
+
+def splits(pattern: str, text: str) -> int:
+    """How many pieces a pattern makes of a text that it repeats; for patterns that are no plants."""
+    from tokenizers import Regex, pre_tokenizers
+
+    pieces = pre_tokenizers.Split(Regex(pattern), "isolated")
+    return len(pieces.pre_tokenize_str(text * (200_000 // len(text)) + "\x00"))
 
 
 PLANTS = {

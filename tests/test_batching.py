@@ -20,10 +20,33 @@ from silmu.errors import InputError, UsageError
 from silmu.pipelines import Pipeline, _base
 
 MODELS = Path(__file__).parent / "models"
-WORDS = (
-    "the sea cold letter lighthouse keeper climbed stairs evening wonderful terrible product "
-    "broke café naïve 한국 서울 학생은 질문에 🚀 1987 e-mail a.b@c.org [SEP] ... ?! Zoë it was I not"
-).split()
+WORDS = [
+    *(
+        "the",
+        "sea",
+        "cold",
+        "letter",
+        "lighthouse",
+        "keeper",
+        "climbed",
+        "stairs",
+        "evening",
+        "not",
+    ),
+    *(
+        "wonderful",
+        "terrible",
+        "product",
+        "broke",
+        "café",
+        "naïve",
+        "한국",
+        "서울",
+        "학생은",
+        "질문에",
+    ),
+    *("🚀", "1987", "e-mail", "a.b@c.org", "[SEP]", "...", "?!", "Zoë", "it", "was", "I"),
+]
 STORY = "My name is Clara and I live in Hamburg with two cats. The company was founded in 1987. "
 TOLERANCE = 1e-5
 

@@ -19,9 +19,8 @@ import pytest
 
 import silmu
 from silmu import cli, registry, store
-from silmu.cli import _flags, _rows, doctor, use
-from silmu.errors import InputError, MissingExtraError, UsageError
-from silmu.runtime import hub
+from silmu.cli import _flags, _rows, use
+from silmu.errors import InputError
 
 MODELS = Path(__file__).parent / "models"
 SEQUENCE, QA, BASE, LM = (
@@ -71,6 +70,17 @@ def lines_of_json(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def close(found: Any, expected: Any) -> bool:
+    """Equal but for the last bits of numbers, which depend on what is computed together."""
+    if isinstance(expected, float):
+        return found == pytest.approx(expected, abs=1e-5)
+    if isinstance(expected, dict):
+        return list(found) == list(expected) and close([*found.values()], [*expected.values()])
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(close, found, expected))
+    return found == expected
+
+
 @pytest.fixture(scope="module")
 def classify() -> Any:
     return silmu.pipeline("text-classification", SEQUENCE)
@@ -104,6 +114,8 @@ List the tasks that models can be used for, or tell all of one.
 
   silmu tasks
   silmu tasks question-answering
+
+What is told stands in the tasks' own files, which are read and not run.
 
 positional arguments:
   TASK           the task to tell all of
@@ -161,7 +173,8 @@ def test_a_wrong_flag(run: Run) -> None:
         """\
 error: `silmu use` has no option `--jsn`
 
-hint: did you mean `--json`? `silmu use --help` lists all; a text that begins with `-` goes after `--`
+hint: did you mean `--json`? `silmu use --help` lists all; \
+a text that begins with `-` goes after `--`
 """,
     )
     assert run("use", SEQUENCE, "text", "--js").code == 2, "no abbreviations"
@@ -279,7 +292,7 @@ def test_texts_as_json(run: Run, classify: Any) -> None:
     texts = ["I love this", "여기"]
     done = run("use", SEQUENCE, texts[0], "--json", texts[1], "--set", "top_k=3")
     assert (done.code, done.err) == (0, "")
-    assert lines_of_json(done.out) == classify(texts, top_k=3)
+    assert close(lines_of_json(done.out), classify(texts, top_k=3))
     assert len(done.out.splitlines()) == 2
 
 
@@ -294,7 +307,7 @@ def test_json_is_not_escaped(run: Run) -> None:
 
 def test_a_text_may_begin_with_a_dash(run: Run, classify: Any) -> None:
     done = run("use", SEQUENCE, "--json", "--", "-5 degrees", "--json")
-    assert lines_of_json(done.out) == classify(["-5 degrees", "--json"])
+    assert close(lines_of_json(done.out), classify(["-5 degrees", "--json"]))
 
 
 def test_every_option_reaches_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +344,7 @@ def test_a_question_is_a_json_object(run: Run) -> None:
     found = silmu.pipeline("question-answering", QA)(**QUESTION)
     done = run("use", QA, json.dumps(QUESTION))
     assert done == Done(0, f"{found['answer']} {found['score']:.4f}  Who was it?\n", "")
-    assert json.loads(run("use", QA, json.dumps(QUESTION), "--json").out) == found
+    assert close(json.loads(run("use", QA, json.dumps(QUESTION), "--json").out), found)
 
 
 def test_an_answer_that_there_is_not(run: Run) -> None:
@@ -359,16 +372,16 @@ def test_vectors_are_counted_or_written(run: Run) -> None:
     vectors = silmu.pipeline("feature-extraction", BASE)("hello")
     size = f"1 by {len(vectors[0])} by {len(vectors[0][0])} numbers"
     assert run("use", BASE, "hello") == Done(0, f"{size}  hello\n", "")
-    assert json.loads(run("use", BASE, "hello", "--json").out) == vectors
+    assert close(json.loads(run("use", BASE, "hello", "--json").out), vectors)
     as_array = run("use", BASE, "hello", "--json", "--set", "return_tensors=true")
-    assert json.loads(as_array.out) == pytest.approx(vectors) or json.loads(as_array.out)
+    assert close(json.loads(as_array.out), vectors)
 
 
 def test_what_cannot_be_answered_is_said_and_the_rest_answered(run: Run, classify: Any) -> None:
     long = "word " * 5000
     done = run("use", SEQUENCE, "one", long, "two", long, "--json")
     first, failed, second, again = lines_of_json(done.out)
-    assert [first, second] == classify(["one", "two"])
+    assert close([first, second], classify(["one", "two"]))
     assert done.code == 1
     assert failed == again
     assert "tokens, and this model reads at most" in failed["error"]
@@ -396,7 +409,7 @@ def test_lines_of_stdin(run: Run, classify: Any) -> None:
     done = run("use", SEQUENCE, "-", "--json", stdin=data)
     answers = lines_of_json(done.out)
     assert answers.pop(2) == {"error": "the text is empty"}
-    assert answers == classify(texts)
+    assert close(answers, classify(texts))
     assert done.code == 1
     assert run("use", SEQUENCE, "-", stdin="") == Done(0, "", "")
 
@@ -404,7 +417,7 @@ def test_lines_of_stdin(run: Run, classify: Any) -> None:
 def test_a_line_that_is_not_utf8(run: Run, classify: Any) -> None:
     done = run("use", SEQUENCE, "-", "--json", stdin=b"one\n\xff\xfe\ntwo\n")
     first, failed, second = lines_of_json(done.out)
-    assert [first, second] == classify(["one", "two"])
+    assert close([first, second], classify(["one", "two"]))
     assert failed["error"].startswith("a line is not UTF-8")
 
 
@@ -445,7 +458,7 @@ class Picky:
     """Reads three ahead, and fails as a whole if one of them is bad."""
 
     def __call__(self, inputs: Iterator[str]) -> Iterator[str]:
-        while window := [text for text, _ in zip(inputs, range(3), strict=False)]:
+        while window := [text for _, text in zip(range(3), inputs, strict=False)]:
             if "bad" in window:
                 raise InputError("bad")
             yield from window
@@ -507,7 +520,7 @@ def test_a_table_comes_back_with_what_was_predicted(
     assert table[0] == ["id", "text", "prediction", "score", "error"]
     assert [row[:2] for row in table] == rows
     for row, found in zip(table[1:-1], classify(TRICKY), strict=True):
-        assert (row[2], float(row[3]), row[4]) == (found["label"], found["score"], "")
+        assert close([row[2], float(row[3]), row[4]], [found["label"], found["score"], ""])
     assert table[-1][2:] == ["", "", "the text is empty"]
     assert [path.name for path in output.parent.iterdir()] == [name]
 
@@ -529,12 +542,8 @@ def test_lines_of_json_come_back(run: Run, tmp_path: Path, classify: Any) -> Non
     options = ("--output", output, "--set", "top_k=2")
     assert run("use", SEQUENCE, "--data", data, *options).code == 1
     first, second = lines_of_json(output.read_text(encoding="utf-8"))
-    assert first == {
-        **rows[0],
-        "prediction": classify("좋아요", top_k=2),
-        "score": None,
-        "error": None,
-    }
+    assert close(first.pop("prediction"), classify("좋아요", top_k=2))
+    assert first == {**rows[0], "score": None, "error": None}
     assert second == {**rows[1], "prediction": None, "score": None, "error": "the text is empty"}
 
 
@@ -543,7 +552,7 @@ def test_a_list_in_a_cell_is_json(run: Run, tmp_path: Path, classify: Any) -> No
     output = tmp_path / "b.csv"
     assert run("use", SEQUENCE, "--data", data, "--output", output, "--set", "top_k=2").code == 0
     [row] = csv.DictReader(io.StringIO(output.read_text()))
-    assert json.loads(row["prediction"]) == classify("fine", top_k=2)
+    assert close(json.loads(row["prediction"]), classify("fine", top_k=2))
 
 
 def test_questions_in_a_table(run: Run, tmp_path: Path) -> None:
@@ -553,7 +562,7 @@ def test_questions_in_a_table(run: Run, tmp_path: Path) -> None:
     assert run("use", QA, "--data", data, "--output", output).code == 1
     first, second = csv.DictReader(io.StringIO(output.read_text()))
     found = silmu.pipeline("question-answering", QA)(**QUESTION)
-    assert float(first["score"]) == found.pop("score")
+    assert close(float(first["score"]), found.pop("score"))
     assert json.loads(first["prediction"]) == found
     assert second["error"] == "`question` is empty"
     wrong = run(
@@ -843,11 +852,12 @@ def test_pipes_are_utf8_whatever_the_locale() -> None:
     assert out.decode("utf-8").endswith("  좋아요\n")
 
 
-def test_warnings_are_lines_and_quiet_drops_them(run: Run) -> None:
-    loud = run("use", SEQUENCE, "fine", "--device", "0", "--dtype", "fp16")
-    assert loud.code == 0
-    told = [line.partition(": ")[0] for line in loud.err.splitlines()]
-    assert told
-    assert set(told) == {"warning"}
-    quiet = run("use", SEQUENCE, "fine", "--dtype", "fp16", "-q")
-    assert quiet == Done(0, loud.out, "")
+def test_warnings_are_lines_and_quiet_drops_them() -> None:
+    options = ("use", SEQUENCE, "fine", "--device", "0", "--dtype", "fp16")
+    with start(*options) as loud, start(*options, "-q") as quiet:
+        out, err = loud.communicate()
+        assert quiet.communicate() == (out, b"")
+    told = err.decode().splitlines()
+    assert [line.partition(" ")[0] for line in told] == ["warning:", "warning:"]
+    assert "dtype fp16" in told[0]
+    assert "device=0" in told[1]

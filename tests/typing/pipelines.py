@@ -105,4 +105,4 @@ except (SilmuError, ValueError):
 pipeline(3)  # pyright: ignore[reportArgumentType]
 pipeline("text-classification", revision=1)  # pyright: ignore[reportArgumentType]
 classifier("a text", batch_size="two")  # pyright: ignore[reportArgumentType]
-classifier.modle  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+print(classifier.modle)  # pyright: ignore

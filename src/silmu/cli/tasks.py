@@ -1,7 +1,9 @@
 """List the tasks that models can be used for, or tell all of one.
 
-silmu tasks
-silmu tasks question-answering
+  silmu tasks
+  silmu tasks question-answering
+
+What is told stands in the tasks' own files, which are read and not run.
 """
 
 from __future__ import annotations

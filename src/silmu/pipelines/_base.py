@@ -292,7 +292,8 @@ class Pipeline(ABC):
         for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             own = ModelOutput()
             for name, value in outputs.items():
-                share: Any = value[i : i + 1] if isinstance(value, np.ndarray) else value[i]
+                is_array = isinstance(value, np.ndarray)
+                share = cast("Any", value[i : i + 1] if is_array else value[i])
                 own[name] = share[:, :length] if name in per_token else share
             result.append(ModelOutput({**own, **{k: v for k, v in row.items() if k not in own}}))
         return result

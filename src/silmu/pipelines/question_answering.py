@@ -103,7 +103,9 @@ class QuestionAnsweringPipeline(Pipeline):
         """The windows in which the context is read, the question in each."""
         example = _example(inputs)
         question, context = example["question"], example["context"]
-        length = min(self.tokenizer.model_max_length, WINDOW) if max_seq_len is None else max_seq_len
+        length = (
+            min(self.tokenizer.model_max_length, WINDOW) if max_seq_len is None else max_seq_len
+        )
         stride = min(length // 2, STRIDE) if doc_stride is None else doc_stride
         if stride > length:
             raise UsageError(f"doc_stride ({stride}) is larger than max_seq_len ({length})")
@@ -150,7 +152,8 @@ class QuestionAnsweringPipeline(Pipeline):
                 words = output["context"][slice(*where)]
                 # Keyed without case, and the first spelling is the one that is shown.
                 answer = answers.setdefault(
-                    words.lower(), {"score": 0.0, "start": where[0], "end": where[1], "answer": words}
+                    words.lower(),
+                    {"score": 0.0, "start": where[0], "end": where[1], "answer": words},
                 )
                 answer["score"] += score
         found = list(answers.values())
@@ -240,9 +243,7 @@ def _example(item: Any) -> dict[str, str]:
     return {"question": example["question"], "context": example["context"]}
 
 
-def _probabilities(
-    logits: NDArray[np.float32], allowed: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _probabilities(logits: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     raised = np.where(allowed, logits, FORBIDDEN).astype(np.float64)
     raised = np.exp(raised - raised.max())
     return raised / raised.sum()

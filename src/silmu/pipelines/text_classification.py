@@ -89,13 +89,13 @@ class TextClassificationPipeline(Pipeline):
             tokenizer_options = {**given, **tokenizer_options}
         elif isinstance(inputs, list | tuple):
             nested = cast("list[Any]", inputs)
-            inner = cast("list[Any]", nested[0] if nested else None)
-            if len(nested) != 1 or not isinstance(inner, list) or len(inner) != 2:
+            inner = nested[0] if nested else None
+            if len(nested) != 1 or not isinstance(inner, list) or len(cast("Any", inner)) != 2:
                 raise InputError(
                     "a list of lists is not an input",
                     hint='for a pair of texts give {"text": "...", "text_pair": "..."}',
                 )
-            pair = inner[0], inner[1]
+            pair = cast("tuple[Any, Any]", tuple(cast("list[Any]", inner)))
         else:
             pair = inputs, None
         return self._tokenize(*pair, **tokenizer_options)

@@ -37,8 +37,11 @@ class Chat:
     messages: Sequence[Mapping[str, Any]]
 
     def __post_init__(self) -> None:
-        for message in self.messages:
-            if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+        for message in cast("Sequence[object]", self.messages):
+            if (
+                not isinstance(message, Mapping)
+                or not {"role", "content"} <= cast("Mapping[str, Any]", message).keys()
+            ):
                 raise InputError(
                     f"{message!r:.60} is not a message of a chat",
                     hint='give {"role": "user", "content": "..."}',
@@ -113,6 +116,7 @@ class TextGenerationPipeline(Pipeline):
         self._parameters = (preprocess, self._kept, postprocess)
 
     def __call__(self, text_inputs: Any, **parameters: Any) -> Any:
+        """Continues a prompt, a chat, a list of either, or anything that yields them."""
         if parameters.get("streamer") is not None or "streamer" in self._kept:
             parameters["batch_size"] = 1
         if isinstance(text_inputs, list | tuple) and text_inputs:
@@ -194,6 +198,7 @@ class TextGenerationPipeline(Pipeline):
         add_special_tokens: bool = True,
         tokenizer_encode_kwargs: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
+        """The tokens of a prompt or a chat, and how many may follow."""
         options = {"add_special_tokens": add_special_tokens, "truncation": truncation}
         if truncation:
             options["max_length"] = max_length
@@ -207,7 +212,7 @@ class TextGenerationPipeline(Pipeline):
             ids = self.tokenizer.encode(prefix + inputs, **_known(options)).ids
         else:
             raise WrongTypeError(
-                f"a prompt must be a string or a chat, and this is a {type(inputs).__name__}"
+                f"a prompt must be a string or a chat, and this is a {type(cast('object', inputs)).__name__}"
             )
         if hole:
             ids = self._make_room(ids, settings)
@@ -232,9 +237,8 @@ class TextGenerationPipeline(Pipeline):
         copies = max(settings.num_beams, settings.num_return_sequences)
         return copies * (row["input_ids"].shape[1] + int(row["max_new_tokens"][0, 0]))
 
-    def _forward(
-        self, model_inputs: dict[str, Any], *, settings: Settings, extras: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def _forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Mapping[str, Any]:
+        settings: Settings = parameters["settings"]
         lengths = model_inputs["attention_mask"].sum(axis=1)
         prompts = [
             row[:length].tolist()
@@ -248,7 +252,7 @@ class TextGenerationPipeline(Pipeline):
                 decode=self.tokenizer.decode,
                 seeds=model_inputs["seed"][:, 0].tolist(),
                 rooms=model_inputs["max_new_tokens"][:, 0].tolist(),
-                **extras,
+                **parameters["extras"],
             ),
         )
         return {"generated": answers}
@@ -262,6 +266,7 @@ class TextGenerationPipeline(Pipeline):
         continue_final_message: bool | None = None,
         skip_special_tokens: bool = True,
     ) -> list[dict[str, Any]]:
+        """One record for each answer."""
         ids: list[int] = model_outputs["input_ids"][0].tolist()
         how = {
             "skip_special_tokens": skip_special_tokens,
@@ -307,9 +312,7 @@ class TextGenerationPipeline(Pipeline):
         config = given.pop("generation_config", None)
         layers = self._layers
         if config is not None:
-            values = config.to_dict() if hasattr(config, "to_dict") else config
-            values = values if isinstance(values, Mapping) else vars(values)
-            layers = [self._repository, differing(cast("Mapping[str, Any]", values))]
+            layers = [self._repository, differing(_as_mapping(config))]
         if given.get("max_length") is not None and given.get("max_new_tokens") is None:
             # Here silmu differs from 4.57 on purpose, which lets its own 256 new tokens win.
             given["max_new_tokens"] = None
@@ -371,6 +374,11 @@ class TextGenerationPipeline(Pipeline):
         if bos is None:
             raise InputError("the prompt is empty, and the model has no token to begin with")
         return bos
+
+
+def _as_mapping(config: Any) -> Mapping[str, Any]:
+    values: Any = config.to_dict() if hasattr(config, "to_dict") else config
+    return cast("Mapping[str, Any]", values if isinstance(values, Mapping) else vars(values))
 
 
 def _longer(settings: Settings, prefix_length: int) -> Settings:

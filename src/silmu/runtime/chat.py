@@ -19,19 +19,23 @@ _MARK = "[the last message goes on here] "
 
 def templates(settings: Mapping[str, Any], name: str) -> str | dict[str, str] | None:
     """The template of tokenizer_config.json: one text, or several by name."""
-    found = settings.get("chat_template")
+    found: Any = settings.get("chat_template")
     if isinstance(found, list):
         entries = cast("list[Any]", found)
-        if all(isinstance(entry, dict) and {"name", "template"} <= entry.keys() for entry in entries):
+        if all(
+            isinstance(entry, dict) and {"name", "template"} <= entry.keys() for entry in entries
+        ):
             found = {str(entry["name"]): entry["template"] for entry in entries}
     if found is None:
         return None
-    texts = list(cast("dict[str, Any]", found).values()) if isinstance(found, dict) else [found]
+    texts: list[Any] = (
+        list(cast("dict[str, Any]", found).values()) if isinstance(found, dict) else [found]
+    )
     if not all(isinstance(text, str) for text in texts):
         raise InvalidModelError(
             f"`{name}` has a chat_template that is a {type(found).__name__}; it must be a text"
         )
-    if (size := max(map(len, texts), default=0)) > MAX_TEMPLATE:
+    if (size := max((len(str(text)) for text in texts), default=0)) > MAX_TEMPLATE:
         raise InvalidModelError(
             f"`{name}` has a chat_template of {size:,} characters; at most {MAX_TEMPLATE:,} are read"
         )
@@ -82,7 +86,9 @@ def render(
             pieces.append(piece)
             length += len(piece)
             if length > sandbox.MAX_CHARACTERS:
-                raise UsageError(f"the chat template writes more than {sandbox.MAX_CHARACTERS:,} characters")
+                raise UsageError(
+                    f"the chat template writes more than {sandbox.MAX_CHARACTERS:,} characters"
+                )
     except UsageError:
         raise
     except Exception as error:  # a program of a stranger's may fail in any way

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from silmu.errors import InputError
+from silmu.errors import InputError, InvalidModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from silmu.runtime.session import Binding, Session
+    from silmu.runtime.session import Binding, Port, Session
 
 CACHE = "past_key_values."
 
@@ -61,7 +61,7 @@ class CachedDecoder:
             )
         rows, room = len(prompts), min(max(capacity, longest), self.max_positions)
         self._caches = {
-            name: np.zeros((rows, port.shape[1], room, port.shape[3]), np.float32)
+            name: np.zeros((rows, _size(port, 1), room, _size(port, 3)), np.float32)
             for name, port in self.session.inputs.items()
             if name.startswith(CACHE)
         }
@@ -108,6 +108,13 @@ class CachedDecoder:
                 self._caches[name] = grown
         if not same_count:
             self._step = None
+
+
+def _size(port: Port, axis: int) -> int:
+    size = port.shape[axis]
+    if not isinstance(size, int):
+        raise InvalidModelError(f"the graph's cache has no fixed size: {port.shape}")
+    return size
 
 
 class _Step:

@@ -177,20 +177,18 @@ def num_cores() -> int:
 
 
 def check_device(device: object) -> str:
-    """The device that a caller names as transformers lets it, as `cpu` or `cuda:0`.
+    """The device that a caller names as transformers lets it, as `cpu`.
 
     Takes -1, an index, a string, or any object with `type` and `index` (a `torch.device`).
 
     Raises:
         UsageError: the installed engine has no provider for it.
     """
-    kind, index = "cpu", 0
+    kind = "cpu"
     if isinstance(device, bool) or not isinstance(device, int | str | None):
         kind = str(getattr(device, "type", device))
-        index = int(getattr(device, "index", None) or 0)
     elif isinstance(device, str):
-        kind, _, number = device.partition(":")
-        index = int(number) if number.isdecimal() else 0
+        kind = device.partition(":")[0]
     elif device is not None and device >= 0:
         # transformers takes an index as "that accelerator, if there is one".
         if "CUDAExecutionProvider" not in available_providers():
@@ -200,7 +198,7 @@ def check_device(device: object) -> str:
                 stacklevel=4,
             )
             return "cpu"
-        kind, index = "cuda", device
+        kind = "cuda"
     if kind == "cpu":
         return "cpu"
     raise UsageError(

@@ -134,7 +134,9 @@ def generate(
         seeds=list(extras.seeds or [_seed(settings) for _ in rows]),
         streamer=extras.streamer,
     )
-    return _beam_search(work, rows, logits) if settings.num_beams > 1 else _search(work, rows, logits)
+    return (
+        _beam_search(work, rows, logits) if settings.num_beams > 1 else _search(work, rows, logits)
+    )
 
 
 @dataclass(kw_only=True)
@@ -172,7 +174,9 @@ def _search(work: _Work, rows: list[Row], logits: NDArray[np.float32]) -> list[l
     """Greedy search and sampling."""
     s, copies = work.settings, work.settings.num_return_sequences
     sampler = Sampler(s) if s.do_sample else None
-    texts = [Row(list(r.tokens), r.prompt_length, r.room, r.prompt) for r in rows for _ in range(copies)]
+    texts = [
+        Row(list(r.tokens), r.prompt_length, r.room, r.prompt) for r in rows for _ in range(copies)
+    ]
     answers = [Answer([]) for _ in texts]
     randoms = [work.random(row.prompt, i % copies) for i, row in enumerate(texts)]
     active = np.arange(len(texts))
@@ -244,11 +248,7 @@ def _beam_search(work: _Work, rows: list[Row], logits: NDArray[np.float32]) -> l
         logits = work.decoder.step(np.array(tokens), np.concatenate(reads))
     return [
         [
-            Answer(
-                beam.row.tokens[row.prompt_length :],
-                float(beam.score),
-                beam.path,
-            )
+            Answer(beam.row.tokens[row.prompt_length :], float(beam.score), beam.path)
             for beam in beams.best[: s.num_return_sequences]
         ]
         for row, beams in zip(rows, all_beams, strict=True)

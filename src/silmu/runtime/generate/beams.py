@@ -51,8 +51,8 @@ class Beams:
         self._count = settings.num_beams
         # Of these so many go on even where the best of them all end their text.
         self._candidates = max(2, 1 + len(settings.ends)) * self._count
-        self.running = [Beam(row, [], np.float32(0))]
-        self.best = [Beam(row, [], _NEVER) for _ in range(self._count)]
+        self.running: list[Beam] = [Beam(row, [], np.float32(0))]
+        self.best: list[Beam] = [Beam(row, [], _NEVER) for _ in range(self._count)]
         self.done = False
         self._can_improve = True
 
@@ -66,16 +66,16 @@ class Beams:
         picked = self._pick(totals)
         places, tokens = np.divmod(picked, scores.shape[1])
         candidates: list[Beam] = []
-        for place, token, total in zip(places, tokens, totals[picked], strict=True):
+        for place, token, total in zip(_whole(places), _whole(tokens), totals[picked], strict=True):
             old = self.running[place]
-            beam = Beam(old.row.grown(int(token)), [*old.path, int(place)], total)
+            beam = Beam(old.row.grown(token), [*old.path, place], total)
             beam.ended = self._stops(beam.row)
             candidates.append(beam)
         open_totals = [b.score + (_NEVER if b.ended else np.float32(0)) for b in candidates]
         order = np.argsort(-np.array(open_totals), kind="stable")[: self._count]
         self._keep_best(candidates)
         self.running = [
-            Beam(candidates[i].row, candidates[i].path, open_totals[i]) for i in order
+            Beam(candidates[i].row, candidates[i].path, open_totals[i]) for i in _whole(order)
         ]
         self._decide(all(beam.ended for beam in candidates))
         return places[order]
@@ -98,7 +98,7 @@ class Beams:
                 score += _NEVER if excluded else np.float32(0)
             merged.append(Beam(beam.row, beam.path, score, counts))
         order = np.argsort(-np.array([beam.score for beam in merged]), kind="stable")
-        self.best = [merged[i] for i in order[: self._count]]
+        self.best = [merged[i] for i in _whole(order[: self._count])]
 
     def _decide(self, all_ended: bool) -> None:
         early, penalty = self._settings.early_stopping, self._settings.length_penalty
@@ -110,3 +110,7 @@ class Beams:
         self._can_improve = self._can_improve and any(hoped > bar for bar in bars)
         full = all(beam.ended for beam in self.best) and early is True
         self.done = all_ended or full or not self._can_improve
+
+
+def _whole(numbers: NDArray[np.int64]) -> list[int]:
+    return [int(number) for number in numbers]

@@ -79,8 +79,9 @@ class Sampler:
         """One token, by its probability among those that are kept."""
         tokens, x = self.kept(scores)
         cumulative = np.cumsum(_softmax(x))
-        place = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
-        return int(tokens[min(int(place), len(tokens) - 1)])
+        drawn = random.random() * float(cumulative[-1])
+        place = int(np.searchsorted(cumulative, drawn, side="right"))
+        return int(tokens[min(place, len(tokens) - 1)])
 
     def bend(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """(vocabulary,) scores with what is left out at minus infinity."""

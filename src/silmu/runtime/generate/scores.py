@@ -81,7 +81,9 @@ def processors(
         words = {tuple(word): -np.inf for word in s.bad_words_ids if tuple(word) not in _ones(ends)}
         found.append(_bias(words, vocabulary))
     if ends and (s.min_length or s.min_new_tokens):
-        found.append(lambda row, x: _forbid(x, ends) if row.num_new < s.least(row.prompt_length) else x)
+        found.append(
+            lambda row, x: _forbid(x, ends) if row.num_new < s.least(row.prompt_length) else x
+        )
     if allowed is not None:
         found.append(_only_allowed(allowed))
     if s.forced_bos_token_id is not None:
@@ -95,9 +97,9 @@ def processors(
         ]
         found.append(lambda row, x: _only(x, last) if row.num_new == row.room - 1 else x)
     if s.remove_invalid_values:
-        found.append(lambda _, x: np.nan_to_num(x, nan=0.0))
+        found.append(_finite)
     if s.exponential_decay_length_penalty is not None and ends:
-        found.append(_decay(*s.exponential_decay_length_penalty, ends))
+        found.append(_decay(s.exponential_decay_length_penalty, ends))
     if s.suppress_tokens is not None:
         never = [token for token in s.suppress_tokens if token < vocabulary]
         found.append(lambda _, x: _forbid(x, never))
@@ -105,7 +107,9 @@ def processors(
         first = [token for token in s.begin_suppress_tokens if token < vocabulary]
         late = s.forced_bos_token_id is not None
         found.append(
-            lambda row, x: _forbid(x, first) if row.num_new == (late and row.prompt_length == 1) else x
+            lambda row, x: (
+                _forbid(x, first) if row.num_new == (late and row.prompt_length == 1) else x
+            )
         )
     found.extend(_custom(one) for one in custom)
     return found
@@ -115,6 +119,10 @@ def log_softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits as log-probabilities, over the last axis."""
     shifted = x - x.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _finite(_: Row, x: Scores) -> Scores:
+    return np.nan_to_num(x)
 
 
 def _forbid(x: Scores, tokens: Sequence[int]) -> Scores:
@@ -185,7 +193,9 @@ def _no_repeat(size: int, *, prompt_only: bool = False) -> Processor:
     return process
 
 
-def _decay(start: float, factor: float, ends: Sequence[int]) -> Processor:
+def _decay(penalty: Sequence[float], ends: Sequence[int]) -> Processor:
+    start, factor = penalty
+
     def process(row: Row, x: Scores) -> Scores:
         if (late := row.num_new - start) > 0:
             x[ends] += np.abs(x[ends]) * (factor**late - 1)

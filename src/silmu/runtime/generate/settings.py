@@ -20,7 +20,13 @@ MOST_ROWS = 1024
 NO_EFFECT = {
     # How transformers computes; here there is one way.
     *("use_cache", "cache_implementation", "cache_config", "return_legacy_cache", "low_memory"),
-    *("prefill_chunk_size", "compile_config", "disable_compile", "synced_gpus", "output_attentions"),
+    *(
+        "prefill_chunk_size",
+        "compile_config",
+        "disable_compile",
+        "synced_gpus",
+        "output_attentions",
+    ),
     *("output_hidden_states", "is_encoder_decoder", "transformers_version", "tokenizer"),
     # Assisted generation, which changes how soon an answer comes and not which it is.
     *("assistant_model", "assistant_tokenizer", "is_assistant", "num_assistant_tokens"),
@@ -169,22 +175,26 @@ class Settings:
         for name in ("eos_token_id", "forced_eos_token_id"):
             value = getattr(self, name)
             if value is not None and not _is_whole(value) and not _is_ids(value):
-                raise UsageError(f"{name} is {value!r:.80}; it must be a token id or a list of them")
+                raise UsageError(
+                    f"{name} is {value!r:.80}; it must be a token id or a list of them"
+                )
         if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
             raise UsageError(
                 f"early_stopping is {self.early_stopping!r}; it must be True, False or 'never'"
             )
-        stops = self.stop_strings
+        stops: Any = self.stop_strings
         if stops is not None and (
             not isinstance(stops, str | list | tuple)
             or not stops
-            or not all(isinstance(stop, str) and stop for stop in stops)
+            or not all(isinstance(s, str) and s for s in cast("Sequence[object]", stops))
         ):
-            raise UsageError(f"stop_strings is {stops!r:.80}; it must be a string or a list of them")
-        decay = self.exponential_decay_length_penalty
+            raise UsageError(
+                f"stop_strings is {stops!r:.80}; it must be a string or a list of them"
+            )
+        decay: Any = self.exponential_decay_length_penalty
         if decay is not None:
-            sound = isinstance(decay, list | tuple) and len(decay) == 2
-            if not sound or not all(isinstance(part, int | float) for part in decay):
+            pair = cast("Sequence[object]", decay if isinstance(decay, list | tuple) else ())
+            if len(pair) != 2 or not all(isinstance(part, int | float) for part in pair):
                 raise UsageError(
                     f"exponential_decay_length_penalty is {decay!r:.80}; "
                     "it must be a pair: the number of tokens to wait, and the factor"
@@ -231,7 +241,10 @@ class Settings:
         )
         if not isinstance(given, dict | list) or not given:
             raise wrong
-        pairs: Any = cast("dict[Any, Any]", given).items() if isinstance(given, dict) else given
+        pairs = cast(
+            "Sequence[Any]",
+            list(cast("dict[Any, Any]", given).items()) if isinstance(given, dict) else given,
+        )
         found: dict[tuple[int, ...], float] = {}
         for pair in pairs:
             if not isinstance(pair, list | tuple) or len(cast("Sequence[Any]", pair)) != 2:

@@ -60,9 +60,7 @@ class TextStreamer:
                 return
         self._tokens.extend(value.tolist())
         text = self.tokenizer.decode(self._tokens, **self.decode_options)
-        if text.endswith("\n"):
-            whole = len(text)
-        elif text and any(low <= ord(text[-1]) <= high for low, high in _IDEOGRAPHS):
+        if text.endswith("\n") or _ends_in_ideograph(text):
             whole = len(text)
         else:
             # A word may change until it is followed by a space.
@@ -84,11 +82,17 @@ class TextStreamer:
         print(text, flush=True, end="\n" if stream_end else "")  # noqa: T201 - what it is for
 
 
+def _ends_in_ideograph(text: str) -> bool:
+    return bool(text) and any(low <= ord(text[-1]) <= high for low, high in _IDEOGRAPHS)
+
+
 class TextIteratorStreamer(TextStreamer):
     """Hands a text on while another thread generates it.
 
     >>> streamer = TextIteratorStreamer(generate.tokenizer, skip_prompt=True)  # doctest: +SKIP
-    >>> Thread(target=generate, args=["Once"], kwargs={"streamer": streamer}).start()  # doctest: +SKIP
+    >>> how = {"args": ["Once"], "kwargs": {"streamer": streamer}}        # doctest: +SKIP
+    >>> ask = Thread(target=generate, **how)                             # doctest: +SKIP
+    >>> ask.start()                                                      # doctest: +SKIP
     >>> for piece in streamer: ...                                       # doctest: +SKIP
 
     Args:
