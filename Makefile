@@ -1,6 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv, filled by pip.
 PYTHON ?= python3
 BIN = .venv/bin
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check --quiet
 
 # The whole test command. The environment holds neither torch nor transformers, so that this is
@@ -32,7 +33,7 @@ build: .venv/ready
 # Debian's python3 comes without what `venv` needs.
 %/bin/python:
 	@$(PYTHON) -c "import ensurepip" 2>/dev/null || \
-		{ apt-get update && apt-get install --yes python3-venv; } >&2
+		{ $(SUDO) apt-get update && $(SUDO) apt-get install --yes python3-venv; } >&2
 	@echo "setting up $*, once" >&2
 	@$(PYTHON) -m venv $*
 	@$@ -m pip install --quiet --upgrade "pip>=25.1"

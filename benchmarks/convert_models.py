@@ -1,4 +1,4 @@
-"""Converts the models of make_models.py for the engines that want formats of their own, all in fp32.
+"""Converts the models of make_models.py for engines with formats of their own, all in fp32.
 
     python benchmarks/convert_models.py FOLDER
 
@@ -61,7 +61,8 @@ def llama_cpp(source: Path, target: Path) -> None:
         # GPT-2 keeps its matrices the other way round than everyone else.
         is_conv = name.endswith(("c_attn.weight", "c_fc.weight", "c_proj.weight"))
         writer.add_tensor(
-            names.get_name(name, try_suffixes=(".weight", ".bias")), tensor.T.copy() if is_conv else tensor
+            names.get_name(name, try_suffixes=(".weight", ".bias")),
+            tensor.T.copy() if is_conv else tensor,
         )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

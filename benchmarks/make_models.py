@@ -61,8 +61,11 @@ def workloads(wordpiece: DistilBertTokenizerFast, bpe: GPT2TokenizerFast) -> dic
     words = sorted(
         (number, word)
         for word, number in wordpiece.get_vocab().items()
-        if word.isascii() and word.isalpha() and len(word) > 2
-        and word in english and f"Ġ{word}" in english
+        if word.isascii()
+        and word.isalpha()
+        and len(word) > 2
+        and word in english
+        and f"Ġ{word}" in english
     )[:2000]
 
     def text(num_words: int) -> str:

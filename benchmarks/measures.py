@@ -26,8 +26,8 @@ class Measure:
 
 
 MEASURES = (
-    Measure("sentence", "One sentence of 12 tokens, labelled", 3.0, repeats=20),
-    Measure("text", "One text of 128 tokens, labelled", 1.15, repeats=5),
+    Measure("sentence", "One sentence of 12 tokens, labelled", 3.0, repeats=60),
+    Measure("text", "One text of 128 tokens, labelled", 1.15, repeats=20),
     Measure("many", "256 texts of 8 to 256 tokens, labelled", 2.0),
     Measure("question", "A question about 2,000 words", 1.0, reference="transformers-4.57"),
     Measure("generate-short", "GPT-2, prompt of 12 tokens, 50 new", 2.7),

@@ -1,6 +1,8 @@
 """Prints what run.py measured, as Markdown that README can embed.
 
-    python benchmarks/table.py [results/FILE.json]      the newest result, if none is named
+    python benchmarks/table.py [results/FILE.json]
+
+Takes the newest result, if none is named.
 """
 
 from __future__ import annotations
@@ -52,8 +54,9 @@ def summary(result: dict[str, Any]) -> str:
     return (
         f"{result['date'][:10]}, commit {result['commit'][:12]}, {machine['cpu']}, "
         f"{machine['cores']} cores, {machine.get('memory_gib', '?')} GiB; "
-        f"{result['precision']}, {result['threads']} threads, medians of {result['rounds']} rounds. "
-        f"{', '.join(used)}. Best measured here: {limits['flops_per_second'] / 1e9:.0f} GFLOP/s, "
+        f"{result['precision']}, {result['threads']} threads, "
+        f"medians of {result['rounds']} rounds; {', '.join(used)}. "
+        f"Best rates: {limits['flops_per_second'] / 1e9:.0f} GFLOP/s, "
         f"{limits['bytes_per_second'] / 1e9:.0f} GB/s."
     )
 

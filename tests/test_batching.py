@@ -173,6 +173,20 @@ def test_from_many_threads() -> None:
         assert max(threads.map(work, range(32))) <= TOLERANCE
 
 
+def test_generation_from_many_threads() -> None:
+    write = pipeline("text-generation", str(MODELS / "gpt2-lm"), max_new_tokens=6)
+    prompts = ["Once upon a time", "The sea", "The lighthouse keeper climbed", "안녕하세요"]
+    expected = [write(prompt, do_sample=False) for prompt in prompts]
+
+    def work(seed: int) -> bool:
+        order = random.Random(seed).sample(range(len(prompts)), len(prompts))
+        answers = write([prompts[i] for i in order], do_sample=False)
+        return answers == [expected[i] for i in order]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(work, range(16)))
+
+
 # An answer does not depend on what else is in the batch.
 
 

@@ -247,8 +247,8 @@ from torch import load|import torch as t; read = t.load|import yaml; yaml.load(f
 import numpy as np; np.load(p, allow_pickle=True)|import numpy; numpy.load(p, None, True)
 from numpy import load; load(p, allow_pickle=a)|import pandas as pd; pd.read_pickle(p)
 import pandas as pd; pd.eval(text)|eval(text)|exec(text)|run = eval
-import builtins; builtins.exec(t)|from os import popen|import subprocess; subprocess.run(c, shell=True)
-subprocess.run(c, shell=s)|import os; os.system(c)
+import builtins; builtins.exec(t)|from os import popen
+import subprocess; subprocess.run(c, shell=True)|subprocess.run(c, shell=s)|import os; os.system(c)
 import importlib; importlib.import_module(m)|from importlib import import_module as i; i(m)
 __import__(m)|import importlib.util; importlib.util.find_spec(m)|model(p, trust_remote_code=True)
 def f():\n  import pickle
@@ -377,6 +377,7 @@ def test_the_public_names_are_what_exists() -> None:
 
 parser, compiler = re._parser, re._compiler  # type: ignore[attr-defined]
 NO_END = 1000
+CHARACTERS = frozenset(map(chr, range(600)))
 ANCHORED = {"match", "fullmatch"}
 FUNCTIONS = {
     "match",
@@ -427,9 +428,17 @@ def _slow(
             yield from _slow(list(given[1]), state, before, True)
         elif op is parser.ATOMIC_GROUP:
             yield from _slow(list(given), state, before, can_fail)
-        first = _first([(op, given)], state)
-        if before is not None and first and _can_fail((op, given)):
-            before = [*before, first]
+        if before is not None:
+            before = [*before, *_needed((op, given), state)]
+
+
+def _needed(item: tuple, state: Any) -> list[set[str]]:
+    """The characters that a match needs one of, at or right before the place of an item."""
+    op, given = item
+    if op is parser.ASSERT_NOT and given[0] < 0 and len(given[1]) == 1:
+        return [CHARACTERS - _first(given[1], state)]
+    first = _first([item], state)
+    return [first] if first and _can_fail(item) else []
 
 
 def _begins_within(run: set[str], before: list[set[str]] | None) -> bool:
@@ -495,7 +504,7 @@ def _first(items: Any, state: Any) -> set[str]:
             found |= set().union(*(_first(one, state) for one in given[1]))
         elif op in (parser.LITERAL, parser.NOT_LITERAL, parser.IN, parser.ANY):
             one = compiler.compile(parser.SubPattern(state, [(op, given)]))
-            found |= {character for character in map(chr, range(600)) if one.match(character)}
+            found |= {character for character in CHARACTERS if one.match(character)}
         if op not in (parser.AT, parser.ASSERT, parser.ASSERT_NOT) and _can_fail((op, given)):
             return found
     return found
@@ -563,10 +572,11 @@ SLOW_TO_SEARCH = [
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+"',
     r"a*+b",
     r"(?!.*x)y",
+    r"(?<!a) *#",
     r"a[^b]*b",
 ]
 LINEAR = [r"abc", r"^x|y", r"\s+", r"(\D*)(\d*)", r"(?:a|b)*", r'"(?:[^"\\]|\\.)*+"?', r"a{1,9}b"]
-LINEAR += [r"\d*,?", r'"[^"]*"', r"%[^%a]*(?:b|c)"]
+LINEAR += [r"(?<! ) *#", r"(?<!x)(?:xx)*y", r"\d*,?", r'"[^"]*"', r"%[^%a]*(?:b|c)"]
 
 
 @pytest.mark.parametrize("pattern", SLOW)

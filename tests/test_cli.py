@@ -61,9 +61,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     os.environ.pop("HF_HUB_DISABLE_PROGRESS_BARS", None)
 
 
-def start(*arguments: str, **settings: Any) -> subprocess.Popen[bytes]:
+def start(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-    return subprocess.Popen([*COMMAND, *arguments], **{**pipes, **settings})
+    # Where the tests run unbuffered, a line that is not flushed would go unnoticed.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | settings
+    return subprocess.Popen([*COMMAND, *arguments], env=environment, **pipes)
 
 
 def lines_of_json(text: str) -> list[Any]:
@@ -846,8 +848,7 @@ def test_a_reader_who_leaves_is_no_error() -> None:
 
 
 def test_pipes_are_utf8_whatever_the_locale() -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    with start("use", SEQUENCE, "좋아요", env=environment) as process:
+    with start("use", SEQUENCE, "좋아요", PYTHONIOENCODING="ascii", LC_ALL="C") as process:
         out, _ = process.communicate()
     assert out.decode("utf-8").endswith("  좋아요\n")
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from judge import CAN_FORK, CANARY, Judge, Verdict
 from planted import PLANTS
-
 from silmu import registry
 from silmu.runtime import patterns
 
@@ -265,7 +265,11 @@ def file_cases() -> Iterator[Case]:
                 yield refused(f"{name}-{kind}", replace(name, "{", "{" + pair + ","))
     unread = "vocab.txt"
     for kind, change in (
-        *(("fifo", make_fifo(unread)), ("link-out", link_out(unread)), ("empty", write(unread, ""))),
+        *(
+            ("fifo", make_fifo(unread)),
+            ("link-out", link_out(unread)),
+            ("empty", write(unread, "")),
+        ),
     ):
         yield same(f"{unread}-{kind}", change)
 
@@ -356,10 +360,20 @@ def code_cases() -> Iterator[Case]:
         "quantization": {"quantization_config": {"trust_remote_code": True, "quant_method": "x"}},
         "attention": {"attn_implementation": "x/y:z", "_attn_implementation": "kernels/x"},
         "name": {"_name_or_path": "/etc/passwd", "name_or_path": "http://127.0.0.1:9/x"},
-        "urls": {"url": "http://127.0.0.1:9/x", "tokenizer_file": "/etc/passwd", "base": "file:///x"},
+        "urls": {
+            "url": "http://127.0.0.1:9/x",
+            "tokenizer_file": "/etc/passwd",
+            "base": "file:///x",
+        },
         "tokenizer_class": {"tokenizer_class": "os.system", "processor_class": "modeling_x.X"},
         "dtype": {"torch_dtype": "__import__('os')", "dtype": "float32; x"},
-        "dunder": {"__class__": "X", "__init__": "x", "__getattr__": 1, "to_dict": 7, "id2label ": 1},
+        "dunder": {
+            "__class__": "X",
+            "__init__": "x",
+            "__getattr__": 1,
+            "to_dict": 7,
+            "id2label ": 1,
+        },
     }.items():
         yield same(f"code-{name}", plant_code(config))
 
@@ -445,9 +459,7 @@ def weights_cases() -> Iterator[Case]:
         "metadata-number": pack({"__metadata__": 7}),
         "metadata-nested": pack({"__metadata__": {"a": {"b": "c"}}}),
         "a-zip": b"PK\3\4" + b"\0" * 100,
-        "million-tensors": pack(
-            b"{" + b",".join(b'"%d":{}' % i for i in range(10**6)) + b"}", b""
-        ),
+        "million-tensors": pack(b"{" + b",".join(b'"%d":{}' % i for i in range(10**6)) + b"}", b""),
         "tensors-of-nothing": pack(
             {str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(50_000)}
         ),
@@ -499,11 +511,26 @@ def weights_cases() -> Iterator[Case]:
     )
     yield refused("weights-tensor-missing", tensors(lambda h, d: _without(h, d, BIAS)), BIAS)
     yield refused("weights-head-missing", tensors(lambda h, d: _without(h, d, "classifier.weight")))
-    for name in ("__class__", "../../x", "/etc/passwd", "__proto__", "", "\0", "a" * 10**5, "\ud7ff"):
+    for name in (
+        "__class__",
+        "../../x",
+        "/etc/passwd",
+        "__proto__",
+        "",
+        "\0",
+        "a" * 10**5,
+        "\ud7ff",
+    ):
         entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-        yield either(f"weights-name-{name[:12]!r}", tensors(lambda h, d, n=name, e=entry: h.update({n: e})))
-    yield same("weights-odd-type-unused", tensors(lambda h, d: _with(h, d, "x", "F8_E4M3", b"\0" * 8)))
-    yield same("weights-metadata", tensors(lambda h, d: h.update(__metadata__={"format": "pt; rm"})))
+        yield either(
+            f"weights-name-{name[:12]!r}", tensors(lambda h, d, n=name, e=entry: h.update({n: e}))
+        )
+    yield same(
+        "weights-odd-type-unused", tensors(lambda h, d: _with(h, d, "x", "F8_E4M3", b"\0" * 8))
+    )
+    yield same(
+        "weights-metadata", tensors(lambda h, d: h.update(__metadata__={"format": "pt; rm"}))
+    )
     twice = b'"%s":{"dtype":"F32","shape":[300,32],"data_offsets":[0,38400]},' % WORDS.encode()
     yield refused("weights-name-twice", both(_insert_into_header(twice * 2)))
     # Consistent, and larger than any disk: the tensors are where the file has a hole.
@@ -592,7 +619,9 @@ def shard_cases() -> Iterator[Case]:
 
     def repeat(folder: Path, outside: Path) -> None:
         shutil.copy(folder / first, folder / "again.safetensors")
-        edit(INDEX, lambda content: content["weight_map"].update(x="again.safetensors"))(folder, outside)
+        edit(INDEX, lambda content: content["weight_map"].update(x="again.safetensors"))(
+            folder, outside
+        )
 
     yield refused("shards-tensor-twice", repeat, "two files", model="bert-sharded")
 
@@ -617,7 +646,17 @@ def config_cases() -> Iterator[Case]:
         "layer_norm_eps": ("x", -1, True, [1e-12], {}),
         "hidden_act": ("x", 7, ["gelu"], {"a": 1}, "__import__('os')", "gelu" * 10**5),
         "position_embedding_type": ("relative_key", 7, [1]),
-        "model_type": ("../../x", "__init__", "", 7, None, ["bert"], {"a": 1}, "bert\0", "_encoder"),
+        "model_type": (
+            "../../x",
+            "__init__",
+            "",
+            7,
+            None,
+            ["bert"],
+            {"a": 1},
+            "bert\0",
+            "_encoder",
+        ),
         "architectures": ("BertModel", 7, {"a": 1}, [7], [None], [["x"]], ["x; rm -rf ~"]),
         "id2label": (
             *(["a", "b", "c"], "abc", 7, {}, {"0": "a"}, {"0": "a", "1": "b", "3": "c"}),
@@ -652,7 +691,9 @@ def config_cases() -> Iterator[Case]:
         nested = {"config": nested, "model_type": "bert", "text_config": "bert"}
     yield same("config-self-similar", put(CONFIG, "config", value=nested))
     yield refused("config-large-elsewhere", put(CONFIG, "x", value={"a": [1, {"b": 1 << 33}]}))
-    yield same("config-many-keys", edit(CONFIG, lambda c: c.update({f"k{i}": i for i in range(10**4)})))
+    yield same(
+        "config-many-keys", edit(CONFIG, lambda c: c.update({f"k{i}": i for i in range(10**4)}))
+    )
     for key, value in (
         *(("n_positions", 10**6), ("n_embd", 10**9), ("n_head", 3), ("n_layer", 10**6)),
         *(("n_inner", -1), ("activation_function", "x"), ("layer_norm_epsilon", "x")),
@@ -666,7 +707,9 @@ def config_cases() -> Iterator[Case]:
     for i, value in enumerate((-1, 10**6, "x", [[1]], {"a": 1}, True)):
         change = put(CONFIG, "eos_token_id", value=value)
         yield either(f"config-gpt2-eos-{i}", change, model="gpt2-lm")
-    for i, value in enumerate(("x", {"text-generation": 7}, {"text-generation": {"max_length": "x"}})):
+    for i, value in enumerate(
+        ("x", {"text-generation": 7}, {"text-generation": {"max_length": "x"}})
+    ):
         change = put(CONFIG, "task_specific_params", value=value)
         yield either(f"config-gpt2-task-{i}", change, model="gpt2-lm")
 
@@ -687,10 +730,34 @@ def several(kind: str, parts: list[Any]) -> dict[str, Any]:
 
 
 SLOW_PATTERNS = (
-    *(r"(a+)+b", r"(a|a)*b", r"(a|aa)+$", r"(x+x+)+y", r"a*a*a*[bc]", r"a*[bc]|.", r"\s+$", r".*?x"),
-    *(r"(?:a{1,3})+", r"a{1,3}+", r"(?=a*b)a", r"(a)\1+", r"(?<n>a+)\g<n>", r"a{999}{999}", r"(a*)*"),
+    *(
+        r"(a+)+b",
+        r"(a|a)*b",
+        r"(a|aa)+$",
+        r"(x+x+)+y",
+        r"a*a*a*[bc]",
+        r"a*[bc]|.",
+        r"\s+$",
+        r".*?x",
+    ),
+    *(
+        r"(?:a{1,3})+",
+        r"a{1,3}+",
+        r"(?=a*b)a",
+        r"(a)\1+",
+        r"(?<n>a+)\g<n>",
+        r"a{999}{999}",
+        r"(a*)*",
+    ),
     *(r"(((a{99}){99}){99})", r"(?:a|b*)c", r"(a?)*", r"(?:a|a){18}b", "a?" * 20 + "a" * 20),
-    *("(" * 300 + "a" + ")" * 300, r"a+(?!b)|.|a+", r"\X+", r"(?:\p{L}+\s?)+$", "a" * 30_000, "x*" * 99),
+    *(
+        "(" * 300 + "a" + ")" * 300,
+        r"a+(?!b)|.|a+",
+        r"\X+",
+        r"(?:\p{L}+\s?)+$",
+        "a" * 30_000,
+        "x*" * 99 + "y",
+    ),
 )
 BROKEN_PATTERNS = ("[a", "(a", "a)", "*", r"\p{Nonsense}", "(?", "a{9999999}", "[z-a]", "\\")
 EXTRA = {
@@ -710,6 +777,12 @@ def tokenizer_cases() -> Iterator[Case]:
     for i, pattern in enumerate(BROKEN_PATTERNS):
         regex = {"Regex": pattern}
         yield refused(f"tokenizer-broken-split-{i}", bert("pre_tokenizer", value=split(regex)))
+    garbage = {"type": "Precompiled", "precompiled_charsmap": "AAAA////" * 99}
+    hidden = both(
+        bert("normalizer", value=garbage),
+        replace(TOKENS, "precompiled_charsmap", "\\u0070recompiled_charsmap"),
+    )
+    yield refused("tokenizer-charsmap-hidden", hidden, "claims")
     slow = split({"Regex": "(a+)+b"})
     deep = several("pretokenizers", [several("pretokenizers", [slow])])
     yield refused("tokenizer-slow-nested", bert("pre_tokenizer", value=deep), "repeats a repeat")
@@ -720,7 +793,11 @@ def tokenizer_cases() -> Iterator[Case]:
         "replace-long": swap({"String": "a"}, "b" * 10**6),
         "replace-doubling": several("normalizers", many),
         "prepend-long": {"type": "Prepend", "prepend": "b" * 10**6},
-        "charsmap-garbage": {"type": "Precompiled", "precompiled_charsmap": "AAAA////" * 99},
+        "charsmap-garbage": garbage,
+        "charsmap-of-four-gigabytes": {
+            "type": "Precompiled",
+            "precompiled_charsmap": "/////wAAAAA=",
+        },
         "charsmap-not-base64": {"type": "Precompiled", "precompiled_charsmap": "!"},
         "charsmap-short": {"type": "Precompiled", "precompiled_charsmap": ""},
         "unknown": {"type": "Evil"},
@@ -766,11 +843,17 @@ def tokenizer_cases() -> Iterator[Case]:
             [{"SpecialToken": {"id": "[NOPE]", "type_id": 0}}],
         ),
         "post-id-beyond": (("post_processor", "special_tokens", "[CLS]", "ids"), [300]),
-        "post-id-far-beyond": (("post_processor", "special_tokens", "[CLS]", "ids"), [(1 << 32) - 1]),
+        "post-id-far-beyond": (
+            ("post_processor", "special_tokens", "[CLS]", "ids"),
+            [(1 << 32) - 1],
+        ),
         "post-type-beyond": (("post_processor", "single", 0, "SpecialToken", "type_id"), 9),
-        "post-many-tokens": (("post_processor", "special_tokens", "[CLS]"), {
-            **{"id": "[CLS]", "ids": [2] * 10**5, "tokens": ["[CLS]"] * 10**5},
-        }),
+        "post-many-tokens": (
+            ("post_processor", "special_tokens", "[CLS]"),
+            {
+                **{"id": "[CLS]", "ids": [2] * 10**5, "tokens": ["[CLS]"] * 10**5},
+            },
+        ),
     }.items():
         yield refused(f"tokenizer-{kind}", bert(*keys, value=value))
     window = {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0}
@@ -806,7 +889,9 @@ def tokenizer_cases() -> Iterator[Case]:
     unigram = {"type": "Unigram", "unk_id": 9, "vocab": [["a", 0.0]], "byte_fallback": False}
     yield refused("tokenizer-unigram-unknown", bert("model", value=unigram))
     yield refused("tokenizer-unigram-empty", bert("model", value={**unigram, "vocab": []}))
-    yield refused("tokenizer-unigram-score", bert("model", value={**unigram, "vocab": [["a", "x"]]}))
+    yield refused(
+        "tokenizer-unigram-score", bert("model", value={**unigram, "vocab": [["a", "x"]]})
+    )
 
 
 def _thin(vocabulary: dict[str, int]) -> None:
@@ -906,7 +991,10 @@ def generation_cases() -> Iterator[Case]:
     for kind, change in {
         **{"empty": write(name, ""), "list": write(name, "[]"), "deep": write(name, DEEP)},
         **{"huge": grow(name, 1 << 40), "fifo": make_fifo(name), "link-out": link_out(name)},
-        **{"nan": replace(name, "{", '{"x": NaN,'), "twice": replace(name, "{", '{"x": 1, "x": 1,')},
+        **{
+            "nan": replace(name, "{", '{"x": NaN,'),
+            "twice": replace(name, "{", '{"x": 1, "x": 1,'),
+        },
     }.items():
         yield refused(f"generation-{kind}", change, model="gpt2-lm")
     yield same("generation-missing", remove(name), model="gpt2-lm")
@@ -1009,7 +1097,12 @@ def test_the_judge_sees_what_is_planted(
     (folder / "code_of_its_own.py").write_text("")
     (folder / "link.json").symlink_to(outside / "secret.json")
 
-    verdict = judge(f"planted:{plant}", folder=folder, outside=outside, seconds=1.5)
+    verdict = judge(
+        f"planted:{plant}",
+        folder=folder,
+        outside=outside,
+        **({"seconds": 1.5} if outcome == "timeout" else {}),
+    )
 
     assert verdict.outcome == outcome, verdict
 
@@ -1044,9 +1137,7 @@ WELL_KNOWN = {
 
 
 @pytest.mark.parametrize("name", WELL_KNOWN)
-def test_well_known_patterns_are_allowed_and_quick(
-    name: str, judge: Judge, tmp_path: Path
-) -> None:
+def test_well_known_patterns_are_allowed_and_quick(name: str, judge: Judge, tmp_path: Path) -> None:
     patterns.check(WELL_KNOWN[name])
     for text in (" ", "a", "A", "1", "!", "\n", "한", "a ", " \n", "aA", "'s", " x", "..\n"):
         verdict = judge("planted:splits", pattern=WELL_KNOWN[name], text=text, seconds=5)

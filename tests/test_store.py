@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -906,16 +907,22 @@ def test_a_lock_dies_with_its_holder(locking: str, tmp_path: Path) -> None:
 @posix
 @pytest.mark.usefixtures("locking")
 def test_a_forked_child_neither_keeps_nor_frees(tmp_path: Path) -> None:
-    gate = Gate()
+    gate, told = Gate(), Gate()
+
+    def work() -> None:
+        os.write(told.writer, b"+")
+        gate.wait()
 
     def die() -> None:
         with store.lock(tmp_path):
-            start(gate.wait)
+            start(work)
+            os.read(told.reader, 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(die) == -9
     with store.lock(tmp_path):
         gate.open()
+    told.open()
 
     def leave() -> None:
         # A child that leaves the blocks must not free or clear away what is its parent's.
@@ -1036,6 +1043,24 @@ def test_a_reader_while_a_writer_moves_on(tmp_path: Path) -> None:
     print(f"{read.total()} reads of {len(read)} steps")
     assert read
     assert store.read_pointer(tmp_path).name == "step-59"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_a_pointer_names_is_removed_while_it_is_read(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_steps(tmp_path)
+    verify = store.verify
+
+    def overtaken(folder: Path, **how: Any) -> store.Manifest:
+        manifest = None if moment == "before" else verify(folder, **how)
+        if folder.name == "step-1":
+            store.write_pointer(tmp_path, "LATEST", "step-2")
+            store.remove(folder)
+        return manifest or verify(folder, **how)
+
+    monkeypatch.setattr(_pointers, "verify", overtaken)
+    assert store.read_pointer(tmp_path).name == "step-2"
 
 
 def test_threads_of_one_process(tmp_path: Path) -> None:

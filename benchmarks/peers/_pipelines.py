@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peers._serve import Runs
+from ._serve import Runs
 
 
 def label(classify: Any, texts: list[str], **options: Any) -> list[list[Any]]:

@@ -1,6 +1,7 @@
 """What every peer speaks: JSON lines on stdin and stdout. Imports nothing heavy.
 
-    python -m peers.NAME MODELS MEASURE ...      starts, loads what these measures need, writes {"ready": versions}
+    python -m peers.NAME MODELS MEASURE ...
+    -> {"ready": versions, "runs": [...]}        when all that these measures need is loaded
     <- {"measure": NAME, "repeats": N}
     -> {"seconds": [N times], "answer": ...}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
+
+from ._serve import Runs
 
 LABELS = ("NEGATIVE", "POSITIVE")
 TOKEN_BUDGET = 512
@@ -17,6 +20,43 @@ WINDOW, STRIDE, LONGEST_ANSWER, CANDIDATES = 384, 128, 15, 12
 Array = np.ndarray[Any, Any]
 Forward = Callable[[Array, Array], Any]
 """(rows, tokens) of ids and of their mask through a model."""
+
+Continue = Callable[[Tokenizer, list[str], int], list[str]]
+"""Prompts with so many new tokens each."""
+
+
+def load(
+    models: Path,
+    work: dict[str, Any],
+    measures: list[str],
+    *,
+    labels: Callable[[str], Forward] | None = None,
+    spans: Callable[[str], Forward] | None = None,
+    continues: Callable[[str], Continue] | None = None,
+) -> Runs:
+    """The runs of an engine, from functions that open its model by the folder's name."""
+    opened: dict[str, tuple[Tokenizer, Any]] = {}
+
+    def open_once(folder: str, of: Callable[[str], Any] | None) -> tuple[Tokenizer, Any]:
+        assert of, f"this engine has nothing for {folder}"
+        if folder not in opened:
+            opened[folder] = open_tokenizer(models / folder), of(folder)
+        return opened[folder]
+
+    runs: Runs = {}
+    for name in measures:
+        given = work[name]
+        if "texts" in given:
+            tokenizer, forward = open_once("sentiment", labels)
+            runs[name] = partial(classify, tokenizer, given["texts"], forward)
+        elif "context" in given:
+            tokenizer, forward = open_once("question-answering", spans)
+            asked = given["question"], given["context"]
+            runs[name] = partial(answer, tokenizer, *asked, forward)
+        else:
+            tokenizer, go_on = open_once("gpt2", continues)
+            runs[name] = partial(go_on, tokenizer, given["prompts"], given["new_tokens"])
+    return runs
 
 
 def open_tokenizer(folder: Path) -> Tokenizer:

@@ -1,5 +1,7 @@
-"""kjarni: the sentiment model only. It has no question answering and no plain text generation, and
-opens the models of its own list; DistilBERT for sentiment is one, so the weights are put under its name.
+"""kjarni: sentiment only, as it has no question answering and no plain text generation.
+
+It opens the models of its own list only. DistilBERT for sentiment is one, so the weights lie under
+its name.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 
 import kjarni
 
-from peers._serve import Runs, serve
+from ._serve import Runs, serve
 
 
 def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:

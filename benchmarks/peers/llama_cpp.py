@@ -11,33 +11,34 @@ import llama_cpp
 import numpy as np
 from tokenizers import Tokenizer
 
-from peers import _texts
-from peers._serve import NUM_THREADS, Runs, serve
+from . import _texts
+from ._serve import NUM_THREADS, Runs, serve
 
 
 def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:
-    tokenizer = _texts.open_tokenizer(models / "gpt2")
-    model = llama_cpp.Llama(
-        str(models / "llama.cpp" / "gpt2.gguf"),
-        n_ctx=1024,
-        n_threads=NUM_THREADS,
-        n_threads_batch=NUM_THREADS,
-        type_k=llama_cpp.GGML_TYPE_F32,
-        type_v=llama_cpp.GGML_TYPE_F32,
-        verbose=False,
-    )
-    return {
-        name: partial(go_on, model, tokenizer, work[name]["prompts"][0], work[name]["new_tokens"])
-        for name in measures
-    }
+    def continues(name: str) -> _texts.Continue:
+        model = llama_cpp.Llama(
+            str(models / "llama.cpp" / f"{name}.gguf"),
+            n_ctx=1024,
+            n_threads=NUM_THREADS,
+            n_threads_batch=NUM_THREADS,
+            type_k=llama_cpp.GGML_TYPE_F32,
+            type_v=llama_cpp.GGML_TYPE_F32,
+            verbose=False,
+        )
+        return partial(go_on, model)
+
+    return _texts.load(models, work, measures, continues=continues)
 
 
-def go_on(model: llama_cpp.Llama, tokenizer: Tokenizer, text: str, num: int) -> list[str]:
-    model.reset()  # else a prompt that it has seen is not read again
-    ids = tokenizer.encode(text).ids
+def go_on(model: llama_cpp.Llama, tokenizer: Tokenizer, texts: list[str], num: int) -> list[str]:
     no_end = llama_cpp.LogitsProcessorList([partial(_forbid, model.token_eos())])
-    new = islice(model.generate(ids, temp=0, repeat_penalty=1.0, logits_processor=no_end), num)
-    return [tokenizer.decode([*ids, *new])]
+    rows: list[list[int]] = []
+    for encoding in tokenizer.encode_batch(texts):
+        model.reset()  # else a prompt that it has seen is not read again
+        new = model.generate(encoding.ids, temp=0, repeat_penalty=1.0, logits_processor=no_end)
+        rows.append([*encoding.ids, *islice(new, num)])
+    return tokenizer.decode_batch(rows)
 
 
 def _forbid(token: int, ids: Any, logits: Any) -> Any:

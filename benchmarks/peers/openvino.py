@@ -10,8 +10,8 @@ import numpy as np
 import openvino as ov
 from tokenizers import Tokenizer
 
-from peers import _texts
-from peers._serve import NUM_THREADS, Runs, serve
+from . import _texts
+from ._serve import NUM_THREADS, Runs, serve
 
 OPTIONS = {
     "INFERENCE_NUM_THREADS": NUM_THREADS,
@@ -24,34 +24,26 @@ OPTIONS = {
 
 def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:
     def compiled(name: str) -> ov.CompiledModel:
-        return ov.Core().compile_model(models / "openvino" / name / "openvino_model.xml", "CPU", OPTIONS)
+        graph = models / "openvino" / name / "openvino_model.xml"
+        return ov.Core().compile_model(graph, "CPU", OPTIONS)
 
-    runs: Runs = {}
-    if labelled := [name for name in measures if "texts" in work[name]]:
-        tokenizer, classifier = _texts.open_tokenizer(models / "sentiment"), compiled("sentiment")
+    def labels(name: str) -> _texts.Forward:
+        model = compiled(name)
+        return lambda ids, mask: model({"input_ids": ids, "attention_mask": mask})["logits"]
 
-        def logits(ids: Any, mask: Any) -> Any:
-            return classifier({"input_ids": ids, "attention_mask": mask})["logits"]
+    def spans(name: str) -> _texts.Forward:
+        model = compiled(name)
 
-        for name in labelled:
-            runs[name] = partial(_texts.classify, tokenizer, work[name]["texts"], logits)
-    if "question" in measures:
-        asker = _texts.open_tokenizer(models / "question-answering")
-        reader, asked = compiled("question-answering"), work["question"]
-
-        def spans(ids: Any, mask: Any) -> Any:
-            result = reader({"input_ids": ids, "attention_mask": mask})
+        def forward(ids: Any, mask: Any) -> Any:
+            result = model({"input_ids": ids, "attention_mask": mask})
             return np.stack([result["start_logits"], result["end_logits"]], -1)
 
-        runs["question"] = partial(
-            _texts.answer, asker, asked["question"], asked["context"], spans
-        )
-    if generated := [name for name in measures if "prompts" in work[name]]:
-        bpe, request = _texts.open_tokenizer(models / "gpt2"), compiled("gpt2").create_infer_request()
-        for name in generated:
-            given = work[name]
-            runs[name] = partial(go_on, request, bpe, given["prompts"], given["new_tokens"])
-    return runs
+        return forward
+
+    def continues(name: str) -> _texts.Continue:
+        return partial(go_on, compiled(name).create_infer_request())
+
+    return _texts.load(models, work, measures, labels=labels, spans=spans, continues=continues)
 
 
 def go_on(request: ov.InferRequest, tokenizer: Tokenizer, texts: list[str], num: int) -> list[str]:
@@ -60,13 +52,16 @@ def go_on(request: ov.InferRequest, tokenizer: Tokenizer, texts: list[str], num:
     ids = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], np.int64)
     rows, new = np.arange(len(ids), dtype=np.int32), ids
     end = tokenizer.token_to_id("<|endoftext|>")
+    asked = {name for port in request.model_inputs for name in port.names}
     for _ in range(num):
         seen = ids.shape[1]
-        places = np.arange(seen - new.shape[1], seen)[None].repeat(len(ids), 0)
-        feeds = {"input_ids": new, "attention_mask": np.ones_like(ids), "beam_idx": rows}
-        if any("position_ids" in port.names for port in request.model_inputs):
-            feeds["position_ids"] = places
-        logits = request.infer(feeds)["logits"][:, -1]
+        feeds = {
+            "input_ids": new,
+            "attention_mask": np.ones_like(ids),
+            "position_ids": np.tile(np.arange(seen - new.shape[1], seen), (len(ids), 1)),
+            "beam_idx": rows,
+        }
+        logits = request.infer({k: v for k, v in feeds.items() if k in asked})["logits"][:, -1]
         logits[:, end] = -np.inf
         new = logits.argmax(-1)[:, None]
         ids = np.concatenate([ids, new], 1)

@@ -7,8 +7,8 @@ from typing import Any
 
 from silmu import pipeline
 
-from peers import _pipelines
-from peers._serve import Runs, serve
+from . import _pipelines
+from ._serve import Runs, serve
 
 
 def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:

@@ -1,4 +1,4 @@
-"""transformers.pipeline on torch, fp32; lists at two batch sizes and in the batches that silmu makes.
+"""transformers.pipeline on torch, fp32; lists at two batch sizes and in silmu's batches.
 
 The same file serves 5 and 4.57, in environments of their own.
 """
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from transformers import pipeline
 
-from peers import _pipelines
-from peers._serve import NUM_THREADS, Runs, serve
-from peers._texts import in_batches, labelled
+from . import _pipelines
+from ._serve import NUM_THREADS, Runs, serve
+from ._texts import in_batches, labelled
 
 
 def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:
@@ -42,7 +42,8 @@ def label_sorted(classify: Any, texts: list[str]) -> list[list[Any]]:
         logits = classify.model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
         return torch.softmax(logits, -1).numpy()
 
-    return [labelled(scores) for scores in in_batches(classify.tokenizer(texts)["input_ids"], forward)]
+    rows = classify.tokenizer(texts)["input_ids"]
+    return [labelled(scores) for scores in in_batches(rows, forward)]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ written for it catch the same things.
 
 from __future__ import annotations
 
-
 LONGEST = 2000
 
 

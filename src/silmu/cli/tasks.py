@@ -65,4 +65,4 @@ def _story(declared: registry.Declared) -> str:
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
     text = next((ast.get_docstring(c) for c in classes if c.name.endswith("Pipeline")), None)
     # What tells the tests of documentation to pass over a line is nothing to a reader.
-    return re.sub(r" *# doctest:.*", "", inspect.cleandoc(text or declared.summary))
+    return re.sub(r"(?<! ) *# doctest:.*", "", inspect.cleandoc(text or declared.summary))

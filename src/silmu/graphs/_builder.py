@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
@@ -14,7 +14,6 @@ from silmu.errors import InvalidModelError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -61,7 +60,9 @@ class Config:
 
     def size(self, *keys: str, default: int | None = None, most: int = 1 << 24) -> int:
         """A number of something: a whole number from 1 on. Later keys are other spellings."""
-        value = next((self.values[key] for key in keys if self.values.get(key) is not None), default)
+        value = next(
+            (self.values[key] for key in keys if self.values.get(key) is not None), default
+        )
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise InvalidModelError(
                 f"config.json of `{self.name}` has {keys[0]} = {value!r}; "
@@ -73,7 +74,9 @@ class Config:
     def num_labels(self) -> int:
         """How many labels the head has; transformers' default is two."""
         labels = self.values.get("id2label")
-        return len(labels) if isinstance(labels, dict) else self.size("num_labels", default=2)
+        if isinstance(labels, dict):
+            return len(cast("dict[str, Any]", labels))
+        return self.size("num_labels", default=2)
 
     def number(self, key: str, default: float) -> float:
         """A number from 0 on."""
@@ -161,12 +164,19 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(value, _TYPES["float32"], shape))
 
     def nodes(
-        self, kind: str, *inputs: Value, outputs: int | list[str] = 1, domain: str = "", **attributes: Any
+        self,
+        kind: str,
+        *inputs: Value,
+        outputs: int | list[str] = 1,
+        domain: str = "",
+        **attributes: Any,
     ) -> list[Value]:
         """Adds a node with several outputs, numbered or named."""
         stem = f"{kind}_{len(self._nodes)}"
         names = outputs if isinstance(outputs, list) else [f"{stem}.{i}" for i in range(outputs)]
-        self._nodes.append(helper.make_node(kind, inputs, names, name=stem, domain=domain, **attributes))
+        self._nodes.append(
+            helper.make_node(kind, inputs, names, name=stem, domain=domain, **attributes)
+        )
         return names
 
     def node(self, kind: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
@@ -207,8 +217,10 @@ class Graph:
 
     # What many architectures are made of.
 
-    def linear(self, x: Value, *names: str, inner: int, outer: int, stored: str = "out_in") -> Value:
-        """x W, without the bias, for weights stored as torch's Linear (out_in) or Conv1D (in_out)."""
+    def linear(
+        self, x: Value, *names: str, inner: int, outer: int, stored: str = "out_in"
+    ) -> Value:
+        """x W, without bias, of weights stored as torch's Linear (out_in) or Conv1D (in_out)."""
         weights = [f"{name}.weight" for name in names]
         matrix = self.weight(*weights, shape=(inner, outer), transposed=stored == "out_in")
         return self.node("MatMul", x, matrix)

@@ -6,7 +6,7 @@ Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, with the normalisation af
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from silmu.graphs._builder import MICROSOFT
 
@@ -32,7 +32,9 @@ class Layer:
     activation: str
     epsilon: float
 
-    def build(self, graph: Graph, x: Value, mask: Value, *, first_token_only: bool = False) -> Value:
+    def build(
+        self, graph: Graph, x: Value, mask: Value, *, first_token_only: bool = False
+    ) -> Value:
         """(rows, tokens, hidden) -> the same, or (rows, 1, hidden) of the first token alone.
 
         A classifier reads one token. In the last layer the others then matter only as keys and
@@ -54,7 +56,7 @@ class Layer:
             domain=MICROSOFT,
             num_heads=self.heads,
         )
-        norm = {"size": size, "epsilon": self.epsilon}
+        norm: dict[str, Any] = {"size": size, "epsilon": self.epsilon}
         mixed = g.linear(attended, self.attention_output, inner=size, outer=size)
         bias = g.bias(self.attention_output, size=size)
         x = g.add_norm(mixed, x, self.attention_norm, bias=bias, **norm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from silmu.errors import UnsupportedModelError
 from silmu.graphs import _encoder
@@ -73,7 +73,7 @@ def _blocks(graph: Graph, config: Config, prefix: str, x: Value, attend: _Attent
     inner = config.size("n_inner", default=4 * hidden)
     heads = config.heads(hidden, "n_head", "num_attention_heads")
     activation = config.activation("activation_function", "gelu_new")
-    norm = {"size": hidden, "epsilon": config.number("layer_norm_epsilon", 1e-5)}
+    norm: dict[str, Any] = {"size": hidden, "epsilon": config.number("layer_norm_epsilon", 1e-5)}
     depth = config.size("n_layer", "num_hidden_layers", most=1024)
     normed = graph.norm(x, f"{prefix}h.0.ln_1", **norm)
     for i in range(depth):

@@ -91,20 +91,22 @@ def pipeline(
             "trust_remote_code is set; silmu never runs code that comes with a model",
             hint="leave it out: the architectures of `silmu tasks` need no code of their own",
         )
-    if not isinstance(task, str | None):
+    if not isinstance(cast("object", task), str | None):
         raise WrongTypeError(f"task is a {type(task).__name__}; it must be a name such as `ner`")
     _check_dtype(parameters.pop("torch_dtype", None) or dtype)
     if device_map is not None:
         logger.warning("device_map=%r changes nothing: there is one device", device_map)
     chosen = check_device(device)
-    source = {
+    source: dict[str, Any] = {
         "token": token,
         **{k: v for k, v in (model_kwargs or {}).items() if k in ("cache_dir", "local_files_only")},
     }
 
     # The task is settled before anything is fetched: a misspelt one should cost nothing.
     registered = PIPELINE_REGISTRY.find(task)
-    name = registered.task if registered else None if task is None else registry.canonical_task(task)
+    name = (
+        None if task is None else registered.task if registered else registry.canonical_task(task)
+    )
     if model is None:
         model, revision = _default_model(cast("str", name), revision)
     folder = model.folder if isinstance(model, Model) else None
@@ -156,7 +158,7 @@ class PipelineRegistry:
         """Makes `pipeline(task)` build `pipeline_class`; its `head` says what graph it needs."""
         del pt_model, tf_model, type
         named: Any = (default or {}).get("model", (default or {}).get("pt"))
-        first = named[0] if isinstance(named, tuple) else named
+        first = cast("Any", named[0] if isinstance(named, tuple) else named)
         self._added[task] = _Registered(task, pipeline_class, first)
 
     def find(self, task: str | None) -> _Registered | None:
@@ -191,7 +193,7 @@ def _default_model(task: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def _task_of(folder: Folder) -> str:
-    architectures = folder.config.get("architectures") or []
+    architectures: list[str] = folder.config.get("architectures") or []
     for architecture in architectures:
         if task := registry.task_of_architecture(str(architecture)):
             return task
@@ -217,7 +219,7 @@ def _check_vocabulary(tokenizer: Tokenizer, model: Model) -> None:
     rows = model.config.to_dict().get("vocab_size")
     if isinstance(rows, int) and tokenizer.max_id >= rows:
         raise InvalidModelError(
-            f"the tokenizer of `{tokenizer.name_or_path}` gives ids up to {tokenizer.max_id:,}, and "
-            f"`{model.name_or_path}` has embeddings for {rows:,}",
+            f"the tokenizer of `{tokenizer.name_or_path}` gives ids up to {tokenizer.max_id:,}, "
+            f"and `{model.name_or_path}` has embeddings for {rows:,}",
             hint="a tokenizer and a model of different trainings were put together",
         )

@@ -176,7 +176,8 @@ class Pipeline(ABC):
         """A text, or a pair, as the (1, tokens) arrays that the model reads."""
         options.pop("return_tensors", None)
         # An empty second text is no pair to transformers' tokenizers.
-        pair = options.pop("text_pair", pair) or None
+        pair = options.pop("text_pair", pair)
+        pair = None if isinstance(pair, str) and not pair else pair
         if not isinstance(text, str) or not isinstance(pair, str | None):
             wrong = pair if isinstance(text, str) else text
             raise InputError(
@@ -340,7 +341,7 @@ def _check_batch_size(batch_size: Any) -> int | None:
 
 def is_stream(inputs: Any) -> bool:
     """Whether inputs come one by one: an iterator, or a data set with numbered items."""
-    if isinstance(inputs, str | bytes | Mapping | tuple):
+    if isinstance(inputs, str | bytes | Mapping | tuple | type):
         return False
     is_dataset = hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")
     return isinstance(inputs, Iterator) or (is_dataset and not isinstance(inputs, np.ndarray))

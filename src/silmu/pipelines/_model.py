@@ -38,12 +38,13 @@ class ModelConfig:
                 f"config.json of `{name}` has problem_type {self.problem_type!r}; "
                 f"it may be {', '.join(PROBLEM_TYPES)}"
             )
-        self.task_specific_params: dict[str, Any] | None = values.get("task_specific_params")
-        if not isinstance(self.task_specific_params, dict | None):
+        parameters = values.get("task_specific_params")
+        if not isinstance(parameters, dict | None):
             raise InvalidModelError(
-                f"config.json of `{name}` has task_specific_params "
-                f"{self.task_specific_params!r}; it must be an object"
+                f"config.json of `{name}` has task_specific_params {parameters!r}; "
+                "it must be an object"
             )
+        self.task_specific_params = cast("dict[str, Any] | None", parameters)
 
     def __getattr__(self, name: str) -> Any:
         values: dict[str, Any] = self.__dict__.get("_values", {})
@@ -63,9 +64,7 @@ class ModelOutput(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(
-                f"the model gave {', '.join(self)}, and no {name!r}"
-            ) from None
+            raise AttributeError(f"the model gave {', '.join(self)}, and no {name!r}") from None
 
 
 class Model:
@@ -87,7 +86,7 @@ class Model:
         return min((size for size in given if isinstance(size, int)), default=sys.maxsize)
 
     def __call__(self, **feeds: NDArray[Any]) -> ModelOutput:
-        """Runs the model on arrays by name, (rows, tokens); what it has no input for is left out."""
+        """Runs the model on arrays by name, (rows, tokens); what it does not read is left out."""
         if "attention_mask" not in feeds and "input_ids" in feeds:
             feeds["attention_mask"] = np.ones_like(feeds["input_ids"])
         if "token_type_ids" not in feeds and "input_ids" in feeds:
@@ -118,7 +117,9 @@ def _labels(values: dict[str, Any], name: str) -> dict[int, str]:
         return {i: f"LABEL_{i}" for i in range(count or 2)}
     try:
         pairs = cast("dict[str, Any]", given).items()
-        labels = {int(key): str(label) for key, label in pairs if not isinstance(label, list | dict)}
+        labels = {
+            int(key): str(label) for key, label in pairs if not isinstance(label, list | dict)
+        }
     except (AttributeError, ValueError) as error:
         raise InvalidModelError(
             f"config.json of `{name}` has id2label {given!r}; "
@@ -131,6 +132,7 @@ def _labels(values: dict[str, Any], name: str) -> dict[int, str]:
         )
     if count not in (None, len(labels)):
         raise InvalidModelError(
-            f"config.json of `{name}` has num_labels = {count}, and {len(labels)} labels in id2label"
+            f"config.json of `{name}` has num_labels = {count}, and "
+            f"{len(labels)} labels in id2label"
         )
     return labels

@@ -226,17 +226,17 @@ def _example(item: Any) -> dict[str, str]:
         item = {"question": item.question_text, "context": item.context_text}
     if not isinstance(item, Mapping):
         raise InputError(
-            f"{item!r:.60} is not a question with its context",
+            f"a {type(item).__name__} is not a question with its context",
             hint='give {"question": "...", "context": "..."}',
         )
     example = cast("Mapping[str, Any]", item)
     for name in ("question", "context"):
         if name not in example:
             raise MissingKeyError(
-                f"an input has the keys {', '.join(example)}, and no `{name}`",
+                f"an input has the keys {', '.join(map(str, example))}, and no `{name}`",
                 hint='give {"question": "...", "context": "..."}',
             )
-        if example[name] is None or example[name] == "":
+        if example[name] is None or (isinstance(example[name], str) and not example[name]):
             raise InputError(f"`{name}` is empty")
         if not isinstance(example[name], str):
             raise InputError(f"`{name}` is a {type(example[name]).__name__}, not a string")

@@ -84,7 +84,8 @@ class TextClassificationPipeline(Pipeline):
         if isinstance(inputs, Mapping):
             given = dict(cast("Mapping[str, Any]", inputs))
             if "text" not in given:
-                raise InputError(f"an input has the keys {', '.join(given)}, and no `text`")
+                keys = ", ".join(map(str, given))
+                raise InputError(f"an input has the keys {keys}, and no `text`")
             pair = given.pop("text"), given.pop("text_pair", None)
             tokenizer_options = {**given, **tokenizer_options}
         elif isinstance(inputs, list | tuple):

@@ -43,7 +43,7 @@ class Chat:
                 or not {"role", "content"} <= cast("Mapping[str, Any]", message).keys()
             ):
                 raise InputError(
-                    f"{message!r:.60} is not a message of a chat",
+                    f"a {type(cast('object', message)).__name__} is not a message of a chat",
                     hint='give {"role": "user", "content": "..."}',
                 )
 
@@ -212,7 +212,8 @@ class TextGenerationPipeline(Pipeline):
             ids = self.tokenizer.encode(prefix + inputs, **_known(options)).ids
         else:
             raise WrongTypeError(
-                f"a prompt must be a string or a chat, and this is a {type(cast('object', inputs)).__name__}"
+                "a prompt must be a string or a chat, and this is a "
+                f"{type(cast('object', inputs)).__name__}"
             )
         if hole:
             ids = self._make_room(ids, settings)

@@ -33,11 +33,13 @@ def templates(settings: Mapping[str, Any], name: str) -> str | dict[str, str] | 
     )
     if not all(isinstance(text, str) for text in texts):
         raise InvalidModelError(
-            f"`{name}` has a chat_template that is a {type(found).__name__}; it must be a text"
+            f"`{name}` has a chat_template that is a {type(cast('Any', found)).__name__}; "
+            "it must be a text"
         )
     if (size := max((len(str(text)) for text in texts), default=0)) > MAX_TEMPLATE:
         raise InvalidModelError(
-            f"`{name}` has a chat_template of {size:,} characters; at most {MAX_TEMPLATE:,} are read"
+            f"`{name}` has a chat_template of {size:,} characters; "
+            f"at most {MAX_TEMPLATE:,} are read"
         )
     return cast("str | dict[str, str]", found)
 

@@ -28,7 +28,7 @@ from silmu.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 logger = logging.getLogger("silmu")
 
@@ -163,9 +163,10 @@ class Folder:
                 + (f"model_type {model_type!r}" if "model_type" in config else "no model_type"),
                 hint="it must name the architecture, such as `bert`",
             )
-        architectures = config.get("architectures") or []
+        architectures: Any = config.get("architectures") or []
+        names = cast("list[Any]", architectures)
         if not isinstance(architectures, list) or not all(
-            isinstance(name, str) and name.isidentifier() for name in cast("list[Any]", architectures)
+            isinstance(name, str) and name.isidentifier() for name in names
         ):
             raise InvalidModelError(
                 f"config.json of `{self.name}` has architectures {architectures!r}; "
@@ -210,7 +211,7 @@ def _plain(name: str) -> str:
 
 
 @contextmanager
-def read_by_library(what: str) -> Iterator[None]:
+def read_by_library(what: str) -> Generator[None, None, None]:
     """Turns whatever a library does over a broken file into InvalidModelError.
 
     A panic of a library written in Rust is a BaseException that no `except Exception` catches.

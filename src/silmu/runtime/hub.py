@@ -10,11 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-import socket
 import threading
 from pathlib import Path, PureWindowsPath
 from typing import Any, NoReturn, cast
-from urllib.parse import urlsplit
 
 from silmu import store
 from silmu.errors import ModelNameError, ModelNotFoundError, SilmuError, UsageError
@@ -238,6 +236,8 @@ def _unreachable(local_files_only: bool) -> str | None:
         return "local_files_only=True keeps from asking the hub"
     if is_offline():
         return "HF_HUB_OFFLINE keeps from asking the hub"
+    import socket  # here, as the sockets of a start that asks nobody are 5 ms of it
+
     address = endpoint()
     host, port, wait = *_first_hop(address), float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 0)
     failures: list[Exception | None] = []
@@ -273,6 +273,7 @@ def endpoint() -> str:
 
 def _first_hop(address: str) -> tuple[str, int]:
     """The host and port to which the first connection goes: the hub's, or a proxy's."""
+    from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
     url = urlsplit(address)

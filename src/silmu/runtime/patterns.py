@@ -1,9 +1,9 @@
 """Regular expressions that come with a tokenizer: only those that take time in step with the text.
 
-The `tokenizers` library matches with Oniguruma, which backtracks. It gives up a single attempt after
-ten million steps, so a nested repeat costs a fraction of a second; but a pattern that scans a run
-of characters in vain, once from each of its places, takes hours over a megabyte. So a pattern is
-read here as far as is needed to see that it does neither.
+The `tokenizers` library matches with Oniguruma, which backtracks. It gives up a single attempt
+after ten million steps, so a nested repeat costs a fraction of a second; but a pattern that scans a
+run of characters in vain, once from each of its places, takes hours over a megabyte. So a pattern
+is read here as far as is needed to see that it does neither.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ MAX_GROWTH = 64
 MAX_PARTS = 64
 
 _QUANTIFIER = re.compile(r"(?:[*+?][?+]?|\{(\d*+)(,?)(\d*+)\}\??)")
-_ESCAPE = re.compile(r"\\(?:[pP]\{\^?[\w ]+\}|x\{[0-9A-Fa-f]+\}|x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{4}|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:[pP]\{\^?[\w ]+\}|x\{[0-9A-Fa-f]+\}|x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{4}|.)", re.DOTALL
+)
 _GROUP = re.compile(r"\((?:\?(?:[imx-]*:|>|<?[=!]))?")
 _PLACES = frozenset("AzZbBG")
 _REFUSED_ESCAPES = frozenset("123456789gkKRX")
@@ -76,14 +78,18 @@ def check(pattern: str) -> None:
         raise UnboundedError(f"{pattern[reader.at :]!r:.40} closes nothing")
     for i, items in enumerate(alternatives):
         if (ways := math.prod(item.ways for item in items)) > MAX_WAYS:
-            raise UnboundedError(f"{_spell(items)!r:.60} may be tried in {ways:,} ways at each place")
+            raise UnboundedError(
+                f"{_spell(items)!r:.60} may be tried in {ways:,} ways at each place"
+            )
         given_up = [
             item
             for k, item in enumerate(items)
             if item.most is None and any(after.can_fail for after in items[k + 1 :])
         ]
         if given_up and (len(given_up) > 1 or not _is_taken(given_up[0], alternatives[i + 1 :])):
-            raise UnboundedError(f"{_spell(items)!r:.60} may scan a run again from each of its places")
+            raise UnboundedError(
+                f"{_spell(items)!r:.60} may scan a run again from each of its places"
+            )
 
 
 def _is_taken(run: _Item, later: _Alternatives) -> bool:
@@ -143,9 +149,7 @@ class _Reader:
             ways = 1 if most is None else sum(item.ways**n for n in range(least, most + 1))
             if ways > MAX_WAYS:
                 raise UnboundedError(f"{text!r:.60} may match in more than {MAX_WAYS:,} ways")
-            items = [
-                replace(item, least=item.least * least, most=most, repeats=repeats, ways=ways)
-            ]
+            items = [replace(item, least=item.least * least, most=most, repeats=repeats, ways=ways)]
         return items
 
     def _piece(self, depth: int) -> list[_Item]:

@@ -35,8 +35,10 @@ MAX_SECONDS = 2.0
 _UNNEEDED = ("lipsum", "random", "pprint", "striptags", "urlize", "wordwrap", "xmlattr")
 # What these make may be as long as the product of what they are given, not as the sum.
 _MULTIPLYING = frozenset(
-    "batch center expandtabs format format_map indent join ljust replace rjust round slice tojson "
-    "translate zfill".split()
+    [
+        *("batch", "center", "expandtabs", "format", "format_map", "indent", "join", "ljust"),
+        *("replace", "rjust", "round", "slice", "tojson", "translate", "zfill"),
+    ]
 )
 # A width in a format: of four digits, or taken from an argument.
 _WIDE = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)|\{[^{}]*(?:\d{4}|\{)")
@@ -131,6 +133,10 @@ class Bounds:
 _VIEWS = ("dict_keys", "dict_values", "dict_items")
 
 
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
 def environment() -> Environment:
     """What chat templates are compiled in; made anew for each rendering, whose bounds it keeps."""
     from jinja2 import nodes
@@ -152,9 +158,9 @@ def environment() -> Environment:
             elif operator == "%":
                 bounds.format(left)
             elif operator == "*" and isinstance(left, str | list | tuple):
-                bounds.multiply((left, range(abs(right))))
+                bounds.multiply((cast("Any", left), range(abs(right))))
             elif operator == "*" and isinstance(right, str | list | tuple):
-                bounds.multiply((right, range(abs(left))))
+                bounds.multiply((cast("Any", right), range(abs(left))))
             return bounds.value(super().call_binop(context, operator, left, right))
 
         def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -235,15 +241,19 @@ def environment() -> Environment:
         extensions=[Generation, loopcontrols],
         finalize=bounds.write,
     )
-    made.filters["tojson"] = to_json
+    tables: Any = made  # jinja's own types leave these open
+    filters: dict[str, Any] = tables.filters
+    tests: dict[str, Any] = tables.tests
+    names: dict[str, Any] = tables.globals
+    filters["tojson"] = to_json
     for name in _UNNEEDED:
-        made.filters.pop(name, None)
-        made.globals.pop(name, None)
-    for table in (made.filters, made.tests):
+        filters.pop(name, None)
+        names.pop(name, None)
+    for table in (filters, tests):
         table.update({name: bounded(name, function) for name, function in table.items()})
-    made.globals["raise_exception"] = refuse
-    made.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    made.globals["__turn__"] = bounds.turn
-    made.globals["__concat__"] = bounds.concat
-    made.globals["__value__"] = bounds.value
+    names["raise_exception"] = refuse
+    names["strftime_now"] = _now
+    names["__turn__"] = bounds.turn
+    names["__concat__"] = bounds.concat
+    names["__value__"] = bounds.value
     return made

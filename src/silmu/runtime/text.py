@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,7 +27,7 @@ from silmu.errors import (
     UsageError,
 )
 from silmu.runtime import chat, patterns
-from silmu.runtime.folder import read_by_library
+from silmu.runtime.folder import parse_json, read_by_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +50,9 @@ MAX_WORD = 200
 """The longest word that WordPiece may look up, which takes time by the cube of its length."""
 
 SIDES = ("right", "left")
+_CHARACTER_MAP = re.compile(rb'"precompiled_charsmap"\s*:\s*"([^"]*)"')
+# Nobody escapes a letter, unless to hide a name.
+_ESCAPED_LETTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u00(?:[46][0-9a-fA-F]|[57][0-9aA])")
 SPECIAL_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 TRUNCATIONS = ("longest_first", "only_first", "only_second")
 PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
@@ -124,12 +129,13 @@ class Tokenizer:
         if not folder.has("tokenizer.json"):
             raise ModelNotFoundError(
                 f"`{folder.name}` has no tokenizer.json",
-                hint="where transformers is installed, write one with `python -c \"from "
+                hint='where transformers is installed, write one with `python -c "from '
                 f"transformers import AutoTokenizer as T; T.from_pretrained('{folder.name}')"
                 f".save_pretrained('{folder.name}')\"`",
             )
         data = folder.bytes("tokenizer.json", limit=MAX_TOKENIZER_BYTES)
         with read_by_library(f"tokenizer.json of `{folder.name}`"):
+            _check_maps(data)
             rust = RustTokenizer.from_buffer(data)
             _check_cost(rust, folder.name)
         settings = folder.optional_json("special_tokens_map.json")
@@ -194,7 +200,8 @@ class Tokenizer:
     def max_id(self) -> int:
         """The largest id that a text can be given."""
         vocabulary = self.backend_tokenizer.get_vocab(with_added_tokens=True).values()
-        return max(*vocabulary, *_added_around(_described(self.backend_tokenizer.post_processor)), -1)
+        around = _added_around(_described(self.backend_tokenizer.post_processor))
+        return max(*vocabulary, *around, -1)
 
     # Text to ids.
 
@@ -228,7 +235,7 @@ class Tokenizer:
                     f"a text must be a string, and this is a {type(part).__name__}",
                     hint="give str(...) of it if that is what you mean",
                 )
-        size = sum(len(word) for part in (text, pair) for word in part or ())
+        size = _num_characters(text) + _num_characters(pair or "")
         if size > self.max_characters:
             raise InputError(
                 f"a text has {size:,} characters; at most {self.max_characters:,} are read at once",
@@ -465,6 +472,10 @@ def _as_lists(arrays: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
     return {name: array.tolist() for name, array in arrays.items()}
 
 
+def _num_characters(text: str | Sequence[str]) -> int:
+    return len(text) if isinstance(text, str) else sum(map(len, text))
+
+
 def _is_text(value: object) -> bool:
     if isinstance(value, str):
         return True
@@ -515,6 +526,19 @@ def _special_tokens(settings: dict[str, Any], name: str) -> dict[str, str]:
 def _described(part: Any) -> Any:
     """A part of the tokenizer as its file describes it, or None."""
     return None if part is None else json.loads(part.__getstate__())
+
+
+def _check_maps(data: bytes) -> None:
+    """Refuses a map of characters that claims to be longer than it is.
+
+    The library makes room for what it claims, and where there is none, the whole process ends.
+    """
+    if b"\\u00" in data and _ESCAPED_LETTER.search(data):
+        data = json.dumps(parse_json(data.decode(), "the file"), ensure_ascii=False).encode()
+    for found in _CHARACTER_MAP.finditer(data):
+        blob = base64.b64decode(found[1].replace(b"\\/", b"/"), validate=True)
+        if (claimed := int.from_bytes(blob[:4], "little")) > len(blob) - 4:
+            raise ValueError(f"its map of {len(blob):,} bytes claims to have {claimed:,}")
 
 
 def _check_cost(rust: RustTokenizer, name: str) -> None:

@@ -181,7 +181,7 @@ def _header(path: Path, what: str) -> dict[str, Tensor]:
         if raw.count(b"{") > MAX_TENSORS + 2:
             raise InvalidModelError(f"{what} claims more than {MAX_TENSORS:,} tensors")
         header = parse_json(raw.decode("utf-8"), f"the header of {what}")
-        with safe_open(str(path), framework="numpy"):  # pyright: ignore[reportUnknownVariableType]
+        with safe_open(str(path), framework="numpy"):
             pass  # the reference reader's verdict: types, ranges, gaps and overlaps
     tensors: dict[str, Tensor] = {}
     for name, entry in header.items():

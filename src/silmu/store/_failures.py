@@ -54,7 +54,7 @@ def exists(path: Path) -> bool:
     with explained("look at", path):
         try:
             os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
     return True
 
