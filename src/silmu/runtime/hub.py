@@ -236,7 +236,7 @@ def _unreachable(local_files_only: bool) -> str | None:
         return "local_files_only=True keeps from asking the hub"
     if is_offline():
         return "HF_HUB_OFFLINE keeps from asking the hub"
-    import socket  # here, as the sockets of a start that asks nobody are 5 ms of it
+    import socket  # here, so that a start that asks nobody does without
 
     address = endpoint()
     host, port, wait = *_first_hop(address), float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 0)
