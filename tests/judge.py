@@ -72,9 +72,13 @@ class Judge:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        assert self._worker.stdin is not None and self._worker.stdout is not None
+        assert self._worker.stdin is not None
+        assert self._worker.stdout is not None
         self._worker.stdin.close()
         self._worker.wait(30)
         self._worker.stdout.close()
@@ -102,7 +106,8 @@ class Judge:
             "seconds": seconds,
             "megabytes": megabytes,
         }
-        assert self._worker.stdin is not None and self._worker.stdout is not None
+        assert self._worker.stdin is not None
+        assert self._worker.stdout is not None
         self._worker.stdin.write(json.dumps(case) + "\n")
         self._worker.stdin.flush()
         return Verdict(**json.loads(self._worker.stdout.readline()))
@@ -167,7 +172,8 @@ def _try(case: dict[str, Any]) -> Verdict:
     else:
         verdict = Verdict("untyped error", message=f"it ended by itself, with {status}")
     verdict.seconds = time.monotonic() - start
-    verdict.megabytes = (usage.ru_maxrss - started) / (1 << 20 if sys.platform == "darwin" else 1024)
+    unit = 1 << 20 if sys.platform == "darwin" else 1024
+    verdict.megabytes = (usage.ru_maxrss - started) / unit
     verdict.seen += [line["seen"] for line in lines if "seen" in line] + watch.events()
     if verdict.outcome in GOOD:
         if verdict.megabytes > case["megabytes"]:
@@ -196,7 +202,7 @@ class _Watch:
             libc.inotify_add_watch(self.handle, os.fsencode(folder), self.OPEN)
 
     def _listing(self) -> list[str]:
-        return sorted(os.listdir(self.folder)) if self.folder else []
+        return sorted(path.name for path in Path(self.folder).iterdir()) if self.folder else []
 
     def events(self) -> list[str]:
         if self.handle < 0:
@@ -273,7 +279,7 @@ def _hook(folder: str, tell: Any) -> Any:
             real = os.path.realpath(os.fsdecode(path))
             writes = flags & (os.O_WRONLY | os.O_RDWR) if isinstance(flags, int) else "w" in mode
             # Python looks for the source of a template that it cannot compile.
-            known = _PROCESS.fullmatch(real) or os.path.basename(real) in ("null", "<template>")
+            known = _PROCESS.fullmatch(real) or real.endswith(("/null", "/<template>"))
             if not known and not _inside(real, cache if writes else readable):
                 tell(seen=f"open of {real}{' for writing' if writes else ''}")
         elif event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):

@@ -233,7 +233,9 @@ def outcome(pipe: Any, task: str, inputs: Any, parameters: dict[str, Any]) -> An
 
 def differences(alone: Any, listed: Any) -> list[str]:
     if isinstance(alone, str) or isinstance(listed, str):
-        one, other = (found.split(":")[0] if isinstance(found, str) else "" for found in (alone, listed))
+        one, other = (
+            found.split(":")[0] if isinstance(found, str) else "" for found in (alone, listed)
+        )
         return [] if one == other else [f"alone {alone!r:.90}, and in a list {listed!r:.90}"]
     if isinstance(alone, list) and len(alone) == 1 and not isinstance(listed[1], list):
         alone = alone[0]

@@ -80,7 +80,7 @@ def leaks(folder: str) -> Any:
 
 
 def creates(folder: str) -> Any:
-    return os.mkdir(Path(folder, "../outside/created"))
+    return Path(folder, "../outside/created").mkdir()
 
 
 def imports(folder: str) -> Any:
@@ -109,7 +109,7 @@ def refuses(folder: str) -> Any:
 
 
 def splits(pattern: str, text: str) -> int:
-    """How many pieces a pattern makes of a text that it repeats; for patterns that are no plants."""
+    """How many pieces a pattern makes of a text that it repeats; for patterns not planted."""
     from tokenizers import Regex, pre_tokenizers
 
     pieces = pre_tokenizers.Split(Regex(pattern), "isolated")

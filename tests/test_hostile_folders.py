@@ -1,7 +1,8 @@
 """No model folder, whatever is in it, runs code, leaves its folder, crashes, hangs or bursts.
 
 Each case makes one folder hostile and answers once, in a process of its own (tests/judge.py). It is
-refused with a typed error, or answers as the good folder does where what was changed does not matter.
+refused with a typed error, or answers as the good folder does where what was changed does not
+matter.
 """
 
 from __future__ import annotations

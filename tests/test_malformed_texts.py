@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from judge import CAN_FORK, Judge
 from malformed import NAMES, SPECIALS, differences, wrong
-
 from silmu import registry
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="the judge needs os.fork")
@@ -63,8 +63,16 @@ def test_there_are_enough_texts() -> None:
         ("text-classification", "a", [{"label": "x", "score": 0.5}]),
         ("text-classification", "a", [[{"label": "x", "score": float("nan")}]]),
         ("feature-extraction", "a", [[[0.0, float("nan")]]]),
-        ("question-answering", {"context": "abc"}, {"start": 0, "end": 2, "answer": "bc", "score": 0.1}),
-        ("question-answering", {"context": "abc"}, {"start": 0, "end": 1, "answer": "a", "score": -1.0}),
+        (
+            "question-answering",
+            {"context": "abc"},
+            {"start": 0, "end": 2, "answer": "bc", "score": 0.1},
+        ),
+        (
+            "question-answering",
+            {"context": "abc"},
+            {"start": 0, "end": 1, "answer": "a", "score": -1.0},
+        ),
         ("text-generation", "abc", [{"generated_text": "ab"}]),
         ("text-generation", "abc", [{"generated_text": 7}]),
     ],

@@ -17,7 +17,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 # What the hub has under these names, in the tests: the tiny models of the same architectures.
 HUB = {
-    "distilbert/distilbert-base-uncased-finetuned-sst-2-english": ("distilbert-sequence", "714eb0f"),
+    "distilbert/distilbert-base-uncased-finetuned-sst-2-english": (
+        "distilbert-sequence",
+        "714eb0f",
+    ),
     "distilbert-base-uncased-distilled-squad": ("distilbert-qa", "main"),
     "gpt2": ("gpt2-lm", "main"),
 }

@@ -1,6 +1,6 @@
 """Writes the measured comparison of the READMEs from the newest file of benchmarks/results.
 
-    python tools/make_readme.py
+python tools/make_readme.py
 """
 
 from __future__ import annotations

@@ -5,19 +5,22 @@ HEADS (what it can end in, and the tensor that proves that the checkpoint was tr
 PREFIX (what the checkpoint puts before the body's names, if the body is part of a larger model).
 
 A graph is built once for a model, a head and a machine, and kept in the cache; the key is made of
-what it was built from, so a changed file makes a new one.
+what it was built from, so a changed file makes a new one, which takes the place of the old.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from silmu import registry, store
-from silmu.errors import StoreError, UnsupportedModelError
+from silmu.errors import CorruptError, StoreError, UnsupportedModelError
 from silmu.runtime import session as engine
 from silmu.runtime import weights
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from silmu.runtime.folder import Folder
+
+logger = logging.getLogger("silmu")
 
 FORMAT = 2
 """Raised when a builder changes what it writes, so that no older graph is taken for it."""
@@ -45,10 +50,10 @@ def open_session(folder: Folder, head: str) -> engine.Session:
     parts = [folder.file(name) for name in ("config.json", *weights.files(folder))]
     name = f"{_slug(folder.name)}-{head}-{_key(parts, head)}"
     cached = cache_folder() / name
-    if not (cached / store.MANIFEST).is_file():
-        _build(folder, head, cached)
-    else:
-        store.verify(cached, quick=True)
+    if not _is_there(cached):
+        meta = {"model": str(folder.path), "machine": engine.machine()}
+        _build(folder, head, cached, meta)
+        _remove_older(cached, meta)
     return engine.Session(cached / GRAPH)
 
 
@@ -97,7 +102,29 @@ def check(folder: Folder, head: str) -> ModuleType:
     return family
 
 
-def _build(folder: Folder, head: str, target: Path) -> None:
+def _is_there(cached: Path) -> bool:
+    if not cached.exists():
+        return False
+    try:
+        store.verify(cached, quick=True)
+    except CorruptError as error:
+        logger.warning("a cached graph is damaged, and is built again: %s", error)
+        store.remove(cached)
+        return False
+    return True
+
+
+def _remove_older(newest: Path, meta: dict[str, str]) -> None:
+    """Removes graphs that this one supersedes: of the same folder as it was before, same head."""
+    stem = newest.name.rpartition("-")[0]
+    for other in newest.parent.glob(f"{glob.escape(stem)}-*"):
+        # Another process may hold it open, which Windows does not forgive, or be removing it too.
+        with suppress(StoreError):
+            if other != newest and store.verify(other, quick=True).meta == meta:
+                store.remove(other)
+
+
+def _build(folder: Folder, head: str, target: Path, meta: dict[str, str]) -> None:
     from silmu.graphs._builder import Config, Graph
 
     family = check(folder, head)
@@ -105,7 +132,7 @@ def _build(folder: Folder, head: str, target: Path) -> None:
     body = family.HEADS["feature-extraction"]
     prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
     try:
-        with store.new_folder(target, meta={"model": folder.name}, exist_ok=True) as writer:
+        with store.new_folder(target, meta=meta, exist_ok=True) as writer:
             store.reserve(cache_folder(), 2 * tensors.num_bytes)
             with writer.open(SOURCE_WEIGHTS) as file:
                 graph = Graph(tensors, file, SOURCE_WEIGHTS)
