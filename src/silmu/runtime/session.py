@@ -133,8 +133,15 @@ class Binding:
         self._arrays = arrays  # the engine holds addresses only
 
     def run(self) -> None:
-        """Runs the graph once, from and into the bound arrays."""
-        self._session.run_with_iobinding(self._binding)
+        """Runs the graph once, from and into the bound arrays.
+
+        Raises:
+            InvalidModelError: it fails.
+        """
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except _ENGINE_ERRORS as error:
+            raise InvalidModelError(f"the graph failed while it ran: {error}") from error
 
 
 def compile(source: Path, target: Path, weights: str) -> None:
