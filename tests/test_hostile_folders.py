@@ -731,6 +731,7 @@ def several(kind: str, parts: list[Any]) -> dict[str, Any]:
 
 
 SLOW_PATTERNS = (
+    *(r".*(?!b)\w{1,3}|.+?", r"b*\w(?:ab){2}[^b]{2}|b+?", r"(?:a|b)(a)+?\s+|(a)+?|\s{2,}"),
     *(
         r"(a+)+b",
         r"(a|a)*b",

@@ -49,6 +49,7 @@ class _Item:
     repeats: int = 1
     ways: int = 1
     is_place: bool = False  # such as a lookahead: matches no characters, and may fail
+    is_lazy: bool = False  # takes as little as it can, and so never a whole run
 
     @property
     def can_fail(self) -> bool:
@@ -95,7 +96,8 @@ def check(pattern: str) -> None:
 def _is_taken(run: _Item, later: _Alternatives) -> bool:
     """Whether a run that was scanned in vain is taken whole before anything can take less of it."""
     for items in later:
-        same = [item for item in items if item.text == run.text and item.most is None]
+        runs = [item for item in items if item.most is None and not item.is_lazy]
+        same = [item for item in runs if item.text == run.text]
         needed = [item for item in items if item.can_fail]
         if not same:
             return False
@@ -149,7 +151,8 @@ class _Reader:
             ways = 1 if most is None else sum(item.ways**n for n in range(least, most + 1))
             if ways > MAX_WAYS:
                 raise UnboundedError(f"{text!r:.60} may match in more than {MAX_WAYS:,} ways")
-            items = [replace(item, least=item.least * least, most=most, repeats=repeats, ways=ways)]
+            item = replace(item, least=item.least * least, most=most, repeats=repeats, ways=ways)
+            items = [replace(item, is_lazy=match[0] != "?" and match[0].endswith("?"))]
         return items
 
     def _piece(self, depth: int) -> list[_Item]:

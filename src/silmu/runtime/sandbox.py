@@ -30,7 +30,7 @@ MAX_ITEMS = 1 << 18
 MAX_WORK = 64 << 20
 MAX_NUMBER = 10**15
 MAX_OPTION = 10_000
-MAX_SECONDS = 2.0
+MAX_SECONDS = 1.5
 
 _UNNEEDED = ("lipsum", "random", "pprint", "striptags", "urlize", "wordwrap", "xmlattr")
 # What these make may be as long as the product of what they are given, not as the sum.

@@ -140,7 +140,7 @@ class Binding:
         """
         try:
             self._session.run_with_iobinding(self._binding)
-        except _ENGINE_ERRORS as error:
+        except (*_ENGINE_ERRORS, RuntimeError) as error:
             raise InvalidModelError(f"the graph failed while it ran: {error}") from error
 
 
@@ -219,7 +219,7 @@ def _options(num_threads: int | None, *, packed: bool = True) -> ort.SessionOpti
     if not packed:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = num_threads or num_cores()
-    options.log_severity_level = 3  # what matters arrives as an exception
+    options.log_severity_level = 4  # what matters arrives as an exception
     # Graphs come out of `compile` already optimised.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
