@@ -39,6 +39,9 @@ BUSY = 0.08
 CLOCK_ERROR = 0.02
 """Seconds: the system counts processor time in steps of a hundredth."""
 
+Samples = dict[str, dict[str, list[dict[str, Any]]]]
+"""By measure and variant, by peer: one record a visit."""
+
 ALL = [measure.name for measure in MEASURES]
 LABELS = ["sentence", "text", "many"]
 GENERATES = ["generate-short", "generate-long", "generate-many"]
@@ -89,8 +92,11 @@ def main() -> int:
     if "start" in args.only:
         visits += [("start", name, lambda n=name: start(home, n, work)) for name in STARTS]
 
-    samples: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    output = args.output or HERE / "results" / f"{datetime.date.today()}-{slug()}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    samples: Samples = {}
     answers: dict[str, dict[str, Any]] = {}
+    result: dict[str, Any] = {}
     rng = random.Random()
     for number in range(rounds + 1):  # the first warms up and is thrown away
         say("warming up" if number == 0 else f"round {number} of {rounds}")
@@ -99,34 +105,19 @@ def main() -> int:
             answers.setdefault(run, {})[name] = visit.answer
             if number:
                 samples.setdefault(run, {}).setdefault(name, []).append(visit.record())
+        if number:  # written after every round, so that an interrupted run is not lost
+            result = {
+                **described(number, peers),
+                "passes": {
+                    name: passes(given) for name, given in work.items() if name in args.only
+                },
+                "agreement": agreement(answers),
+                **measured(samples),
+            }
+            output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for peer in peers.values():
         peer.close()
 
-    taken = [sample for of_run in samples.values() for of in of_run.values() for sample in of]
-    others = [sample["others"] for sample in taken if sample["others"] is not None]
-    limits = samples.pop("sgemm"), samples.pop("read")
-    result = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", "benchmarks/run.py", "HOME", *sys.argv[2:]]),
-        "commit": commit(),
-        "machine": machine(),
-        "threads": NUM_THREADS,
-        "precision": "fp32",
-        "rounds": rounds,
-        "quiet": bool(others) and max(others) <= BUSY,
-        "busiest_visit": max(others, default=None),
-        "versions": {name: peer.versions for name, peer in peers.items()},
-        "limits": {
-            "flops_per_second": max(s["value"] for s in limits[0]["machine"]),
-            "bytes_per_second": max(s["value"] for s in limits[1]["machine"]),
-        },
-        "passes": {name: passes(given) for name, given in work.items() if name in args.only},
-        "agreement": agreement(answers),
-        "samples": samples,
-    }
-    output = args.output or HERE / "results" / f"{result['date'][:10]}-{slug()}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     say(f"wrote {output}")
     if not result["quiet"]:
         say("CONTENDED: others took the processor meanwhile; these numbers are not for publishing")
@@ -134,6 +125,34 @@ def main() -> int:
     if differing:
         say(f"DIFFERENT ANSWERS: {', '.join(differing)}")
     return 0 if result["quiet"] and not differing else 1
+
+
+def described(rounds: int, peers: dict[str, Peer]) -> dict[str, Any]:
+    """What must be known to repeat the run."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python", "benchmarks/run.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "machine": machine(),
+        "threads": NUM_THREADS,
+        "precision": "fp32",
+        "rounds": rounds,
+        "versions": {name: peer.versions for name, peer in peers.items()},
+    }
+
+
+def measured(samples: Samples) -> dict[str, Any]:
+    taken = [sample for of_run in samples.values() for of in of_run.values() for sample in of]
+    others = [sample["others"] for sample in taken if sample["others"] is not None]
+    return {
+        "quiet": bool(others) and max(others) <= BUSY,
+        "busiest_visit": max(others, default=None),
+        "limits": {
+            "flops_per_second": max(sample["value"] for sample in samples["sgemm"]["machine"]),
+            "bytes_per_second": max(sample["value"] for sample in samples["read"]["machine"]),
+        },
+        "samples": {run: of for run, of in samples.items() if run not in ("sgemm", "read")},
+    }
 
 
 @dataclass

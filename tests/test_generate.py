@@ -300,3 +300,15 @@ def test_an_answer_stops_where_the_model_ends(write: Any, caplog: pytest.LogCapt
     assert "room for 9" in caplog.text
     with pytest.raises(SilmuError, match="sees at most 128"):
         write(" the" * 129, max_new_tokens=1)
+
+
+def test_an_id_without_an_embedding_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    for file in (HERE / "models" / "gpt2-lm").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tokenizer = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    # As many tokens as embeddings, but one of them far beyond.
+    tokenizer["model"]["vocab"]["a"] = 5000
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    write = silmu.pipeline("text-generation", model=tmp_path)
+    with pytest.raises(InvalidModelError, match=r"5,000.*320"):
+        write("a", max_new_tokens=1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from silmu import registry
 from silmu.errors import (
-    InvalidModelError,
     NothingGivenError,
     UnsupportedModelError,
     UsageError,
@@ -127,7 +126,7 @@ def pipeline(
             None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)
         )
         tokenizer = Tokenizer.open(other or folder)
-    _check_vocabulary(tokenizer, model)
+    model.check_vocabulary(tokenizer)
     return kind(model, tokenizer, task=name, framework=framework, **parameters)
 
 
@@ -213,13 +212,3 @@ def _check_dtype(dtype: Any) -> None:
             hint="leave dtype out",
         )
     logger.warning("dtype %s: this version computes in fp32, which is more precise", name)
-
-
-def _check_vocabulary(tokenizer: Tokenizer, model: Model) -> None:
-    rows = model.config.to_dict().get("vocab_size")
-    if isinstance(rows, int) and tokenizer.max_id >= rows:
-        raise InvalidModelError(
-            f"the tokenizer of `{tokenizer.name_or_path}` gives ids up to {tokenizer.max_id:,}, "
-            f"and `{model.name_or_path}` has embeddings for {rows:,}",
-            hint="a tokenizer and a model of different trainings were put together",
-        )

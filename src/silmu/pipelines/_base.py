@@ -224,6 +224,7 @@ class Pipeline(ABC):
             raise InputError(
                 "a text has no tokens", hint="leave empty texts out, or give a space at least"
             )
+        self.model.check_ids(encoded.ids)
         return self.tokenizer.pad([encoded], width or len(encoded))
 
     def _merged(self, parameters: dict[str, Any]) -> _Parameters:

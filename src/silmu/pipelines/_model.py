@@ -11,9 +11,12 @@ from silmu import graphs
 from silmu.errors import InvalidModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from silmu.runtime.folder import Folder
+    from silmu.runtime.text import Tokenizer
 
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -84,6 +87,28 @@ class Model:
         """How many tokens the model can tell apart by their place."""
         given = (self.config.to_dict().get(n) for n in ("max_position_embeddings", "n_positions"))
         return min((size for size in given if isinstance(size, int)), default=sys.maxsize)
+
+    def check_vocabulary(self, tokenizer: Tokenizer) -> None:
+        """Refuses a tokenizer with more tokens than the model has embeddings.
+
+        Raises:
+            InvalidModelError: tokenizer and model do not belong together.
+        """
+        self.check_ids([len(tokenizer) - 1])
+
+    def check_ids(self, ids: Sequence[int]) -> None:
+        """Refuses token ids that the model has no embedding for.
+
+        Raises:
+            InvalidModelError: as `check_vocabulary`; the ids of a tokenizer may have gaps.
+        """
+        rows = self.config.to_dict().get("vocab_size")
+        if isinstance(rows, int) and ids and max(ids) >= rows:
+            raise InvalidModelError(
+                f"the tokenizer gives ids up to {max(ids):,}, and `{self.name_or_path}` has "
+                f"embeddings for {rows:,}",
+                hint="a tokenizer and a model of different trainings were put together",
+            )
 
     def __call__(self, **feeds: NDArray[Any]) -> ModelOutput:
         """Runs the model on arrays by name, (rows, tokens); what it does not read is left out."""

@@ -221,6 +221,7 @@ class TextGenerationPipeline(Pipeline):
         if not ids:
             ids = [self._beginning()]
         self._check_length(len(ids))
+        self.model.check_ids(ids)
         room = self._room(len(ids), settings)
         return {
             "input_ids": np.array([ids], np.int64),

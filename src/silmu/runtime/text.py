@@ -7,53 +7,31 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from tokenizers import AddedToken
-from tokenizers import Tokenizer as RustTokenizer
 
-from silmu.errors import (
-    InputError,
-    InvalidModelError,
-    ModelNotFoundError,
-    UnsafeModelError,
-    UsageError,
-)
-from silmu.runtime import chat, patterns
-from silmu.runtime.folder import parse_json, read_by_library
+from silmu.errors import InputError, UsageError
+from silmu.runtime import chat, tokenizer_file
+from silmu.runtime.tokenizer_file import SPECIAL_TOKENS, UNLIMITED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from tokenizers import Encoding
+    from tokenizers import Tokenizer as RustTokenizer
 
     from silmu.runtime.folder import Folder
 
 logger = logging.getLogger("silmu")
 
-UNLIMITED = int(1e30)
-"""What transformers writes for `model_max_length` when a tokenizer knows no limit."""
-
-MAX_TOKENIZER_BYTES = 64 << 20
 MAX_CHARACTERS = 1 << 20
 """The longest text that is read at once: one of punctuation takes a second and half a gigabyte."""
 
-MAX_WORD = 200
-"""The longest word that WordPiece may look up, which takes time by the cube of its length."""
-
-SIDES = ("right", "left")
-_CHARACTER_MAP = re.compile(rb'"precompiled_charsmap"\s*:\s*"([^"]*)"')
-# Nobody escapes a letter, unless to hide a name.
-_ESCAPED_LETTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u00(?:[46][0-9a-fA-F]|[57][0-9aA])")
-SPECIAL_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 TRUNCATIONS = ("longest_first", "only_first", "only_second")
 PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
 # The spaces that a word-level decoder leaves before English punctuation and contractions.
@@ -106,13 +84,13 @@ class Tokenizer:
         self.name_or_path = name
         self.settings = settings
         self.backend_tokenizer = rust
-        self.model_max_length: int = _max_length(settings, name)
+        self.model_max_length: int = tokenizer_file.max_length(settings, name)
         self.max_characters = MAX_CHARACTERS
-        self.padding_side = _side(settings, "padding_side", name)
-        self.truncation_side = _side(settings, "truncation_side", name)
-        self.model_input_names = _input_names(settings, name)
+        self.padding_side = tokenizer_file.side(settings, "padding_side", name)
+        self.truncation_side = tokenizer_file.side(settings, "truncation_side", name)
+        self.model_input_names = tokenizer_file.input_names(settings, name)
         self.chat_template: str | dict[str, str] | None = chat.templates(settings, name)
-        self._special = _special_tokens(settings, name)
+        self._special = tokenizer_file.special_tokens(settings, name)
         # Truncation is a setting of the shared Rust object, so two threads must take turns.
         self._lock = threading.Lock()
         rust.no_padding()
@@ -126,22 +104,7 @@ class Tokenizer:
             ModelNotFoundError: the folder has no tokenizer.json.
             InvalidModelError: it is broken.
         """
-        if not folder.has("tokenizer.json"):
-            raise ModelNotFoundError(
-                f"`{folder.name}` has no tokenizer.json",
-                hint='where transformers is installed, write one with `python -c "from '
-                f"transformers import AutoTokenizer as T; T.from_pretrained('{folder.name}')"
-                f".save_pretrained('{folder.name}')\"`",
-            )
-        data = folder.bytes("tokenizer.json", limit=MAX_TOKENIZER_BYTES)
-        with read_by_library(f"tokenizer.json of `{folder.name}`"):
-            _check_maps(data)
-            rust = RustTokenizer.from_buffer(data)
-            _check_cost(rust, folder.name)
-        settings = folder.optional_json("special_tokens_map.json")
-        settings |= folder.optional_json("tokenizer_config.json")
-        if folder.has("chat_template.jinja"):
-            settings["chat_template"] = folder.text("chat_template.jinja", limit=1 << 20)
+        rust, settings = tokenizer_file.read(folder)
         return cls(folder.name, rust, settings)
 
     # Special tokens, by the names that transformers gives them.
@@ -195,13 +158,6 @@ class Tokenizer:
 
     def __len__(self) -> int:
         return self.backend_tokenizer.get_vocab_size(with_added_tokens=True)
-
-    @property
-    def max_id(self) -> int:
-        """The largest id that a text can be given."""
-        vocabulary = self.backend_tokenizer.get_vocab(with_added_tokens=True).values()
-        around = _added_around(_described(self.backend_tokenizer.post_processor))
-        return max(*vocabulary, *around, -1)
 
     # Text to ids.
 
@@ -482,91 +438,3 @@ def _is_text(value: object) -> bool:
     return isinstance(value, list | tuple) and all(
         isinstance(word, str) for word in cast("Sequence[object]", value)
     )
-
-
-def _max_length(settings: dict[str, Any], name: str) -> int:
-    value = settings.get("model_max_length", UNLIMITED)
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
-        raise InvalidModelError(f"`{name}` has model_max_length = {value!r}")
-    return min(int(value), UNLIMITED)
-
-
-def _side(settings: dict[str, Any], key: str, name: str) -> str:
-    side = settings.get(key) or SIDES[0]
-    if side not in SIDES:
-        raise InvalidModelError(f"`{name}` has {key} = {side!r}; it may be {' or '.join(SIDES)}")
-    return side
-
-
-def _input_names(settings: dict[str, Any], name: str) -> list[str]:
-    names = settings.get("model_input_names") or ["input_ids", "token_type_ids", "attention_mask"]
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in cast("list[Any]", names)):
-        raise InvalidModelError(
-            f"`{name}` has model_input_names = {names!r}; it must be a list of names"
-        )
-    return cast("list[str]", names)
-
-
-def _special_tokens(settings: dict[str, Any], name: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for role in SPECIAL_TOKENS:
-        given = token = settings.get(f"{role}_token")
-        if isinstance(token, dict):  # a serialised AddedToken
-            token = cast("dict[str, Any]", token).get("content")
-        if isinstance(token, AddedToken):
-            token = token.content
-        if given is None:
-            continue
-        if not isinstance(token, str):
-            raise InvalidModelError(f"`{name}` has {role}_token = {given!r}")
-        found[role] = token
-    return found
-
-
-def _described(part: Any) -> Any:
-    """A part of the tokenizer as its file describes it, or None."""
-    return None if part is None else json.loads(part.__getstate__())
-
-
-def _check_maps(data: bytes) -> None:
-    """Refuses a map of characters that claims to be longer than it is.
-
-    The library makes room for what it claims, and where there is none, the whole process ends.
-    """
-    if b"\\u00" in data and _ESCAPED_LETTER.search(data):
-        data = json.dumps(parse_json(data.decode(), "the file"), ensure_ascii=False).encode()
-    for found in _CHARACTER_MAP.finditer(data):
-        blob = base64.b64decode(found[1].replace(b"\\/", b"/"), validate=True)
-        if (claimed := int.from_bytes(blob[:4], "little")) > len(blob) - 4:
-            raise ValueError(f"its map of {len(blob):,} bytes claims to have {claimed:,}")
-
-
-def _check_cost(rust: RustTokenizer, name: str) -> None:
-    """Refuses what would take out of all proportion to a text, before any text is read."""
-    parts = {"normalizer": rust.normalizer, "pre_tokenizer": rust.pre_tokenizer}
-    try:
-        patterns.check_parts({part: _described(value) for part, value in parts.items()})
-    except patterns.UnboundedError as error:
-        raise UnsafeModelError(
-            f"the tokenizer of `{name}` could take hours over one text: {error}",
-            hint="if it is a model that many use, report it, so that its pattern can be allowed",
-        ) from error
-    longest = getattr(rust.model, "max_input_chars_per_word", 0)
-    if longest > MAX_WORD:
-        raise UnsafeModelError(
-            f"the tokenizer of `{name}` looks up words of {longest:,} characters; "
-            f"at most {MAX_WORD} are allowed"
-        )
-
-
-def _added_around(part: Any) -> Iterator[int]:
-    """The ids that a post-processor puts around a text, wherever its description has them."""
-    if isinstance(part, dict):
-        for key, value in cast("dict[str, Any]", part).items():
-            if key in ("ids", "sep", "cls") and isinstance(value, list):
-                yield from (i for i in cast("list[Any]", value) if isinstance(i, int))
-            else:
-                yield from _added_around(value)
-    elif isinstance(part, list):
-        for value in cast("list[Any]", part):
-            yield from _added_around(value)
