@@ -53,12 +53,16 @@ BESIDES = {
         "slow; `batch_size=1` reads one at a time",
         "an input that cannot be answered is an InputError (a ValueError) that says which input of "
         "a list or stream it was",
+        "a text of more than 1,048,576 characters is an InputError, as it would take gigabytes to cut "
+        "into tokens; `pipe.tokenizer.max_characters` sets the limit",
     ],
     CREATION: [
         "weights are read from safetensors only: `pytorch_model.bin` is refused, since opening it "
         "can run code",
         "`trust_remote_code=True` is refused: code that comes with a model is never run",
         "a model that is in the cache is used without asking the hub for a newer one",
+        "a folder whose files disagree is refused: a tokenizer with more tokens than the model has "
+        "embeddings, labels that are not as many as `num_labels`, layers that config.json omits",
     ],
     TOPICS["text-generation"]: [
         "sampling draws from silmu's own random numbers: a seed gives the same text in every run "
