@@ -53,7 +53,7 @@ BESIDES = {
         "slow; `batch_size=1` reads one at a time",
         "an input that cannot be answered is an InputError (a ValueError) that says which input of "
         "a list or stream it was",
-        "a text of more than 1,048,576 characters is an InputError, as cutting it into tokens takes "
+        "a text of more than 1,048,576 characters is an InputError, as making it tokens takes "
         "gigabytes; `pipe.tokenizer.max_characters` sets the limit",
     ],
     CREATION: [
