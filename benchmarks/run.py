@@ -144,14 +144,16 @@ def described(rounds: int, peers: dict[str, Peer]) -> dict[str, Any]:
 def measured(samples: Samples) -> dict[str, Any]:
     taken = [sample for of_run in samples.values() for of in of_run.values() for sample in of]
     others = [sample["others"] for sample in taken if sample["others"] is not None]
+    rates = {run: [s["value"] for s in samples[run]["machine"]] for run in ("sgemm", "read")}
     return {
         "quiet": bool(others) and max(others) <= BUSY,
         "busiest_visit": max(others, default=None),
         "limits": {
-            "flops_per_second": max(sample["value"] for sample in samples["sgemm"]["machine"]),
-            "bytes_per_second": max(sample["value"] for sample in samples["read"]["machine"]),
+            "flops_per_second": max(rates["sgemm"]),
+            "bytes_per_second": max(rates["read"]),
         },
-        "samples": {run: of for run, of in samples.items() if run not in ("sgemm", "read")},
+        "rates": rates,
+        "samples": {run: of for run, of in samples.items() if run not in rates},
     }
 
 
@@ -293,7 +295,8 @@ def agreement(answers: dict[str, dict[str, Any]]) -> dict[str, dict[str, bool]]:
         if name in ("sgemm", "read"):
             continue
         reference = references.get(name, "transformers")
-        ways = [of for key, of in answers.items() if key.split()[0] == name and reference in of]
+        keys = sorted(key for key in answers if key.split()[0] == name)
+        ways = [answers[key] for key in keys if reference in answers[key]]
         if ways:
             truth = ways[0][reference]
             found[run] = {peer: same(answer, truth) for peer, answer in by_peer.items()}

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["TextIteratorStreamer", "TextStreamer", "__version__", "pipeline", "set_seed"]
+
+# numpy's threads, idle since its import, would look for work for a tenth of a second, and slow down
+# the engine's start by as much as they take of the machine. So they sleep after 2^18 cycles.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "18")
 
 _MODULES = {
     "pipeline": "silmu.pipelines",

@@ -9,7 +9,6 @@ same lists by the entry-point groups `silmu.pipelines` and `silmu.graphs`.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -70,6 +69,8 @@ def canonical_task(name: str) -> str:
         return name
     if _TRANSLATION.fullmatch(name) and "translation" in tasks:
         return "translation"
+    import difflib
+
     near = difflib.get_close_matches(name, [*tasks, *known], n=1)
     advice = f"did you mean `{near[0]}`? " if near else ""
     raise UnknownTaskError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from silmu.errors import InvalidModelError, UsageError
-from silmu.runtime import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +73,8 @@ def render(
     Raises:
         UsageError: the template is broken, refuses the conversation, or does not end.
     """
+    from silmu.runtime import sandbox
+
     messages = _with_marked_end(conversation) if continue_final_message else conversation
     try:
         compiled = sandbox.environment().from_string(template)

@@ -56,18 +56,16 @@ class Session:
 
     Args:
         graph: an .onnx file, its external weights beside it.
-        num_threads: cores to use; as many as this process may use, if not given.
 
     Raises:
         InvalidModelError: the engine refuses the graph.
     """
 
-    def __init__(self, graph: Path, *, num_threads: int | None = None) -> None:
+    def __init__(self, graph: Path) -> None:
         self.graph = graph
-        self._num_threads = num_threads
         self._lock = threading.Lock()
         self._num_runs = 0
-        self._session = _start(graph, _options(num_threads, packed=False))
+        self._session = _start(graph, _options(packed=False))
         self.inputs = {port.name: _port(port) for port in self._session.get_inputs()}
         self.outputs = {port.name: _port(port) for port in self._session.get_outputs()}
 
@@ -108,7 +106,7 @@ class Session:
         with self._lock:
             if self._num_runs == 1:
                 try:
-                    self._session = _start(self.graph, _options(self._num_threads))
+                    self._session = _start(self.graph, _options())
                 except InvalidModelError as error:
                     logger.warning("answers stay slow, because the cache was changed: %s", error)
             self._num_runs += 1
@@ -149,7 +147,7 @@ def compile(source: Path, target: Path, weights: str) -> None:
 
     `weights` is the name of the file, beside `target`, that gets the weights.
     """
-    options = _options(None)
+    options = _options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
     for key, value in (
@@ -214,11 +212,13 @@ def check_device(device: object) -> str:
     )
 
 
-def _options(num_threads: int | None, *, packed: bool = True) -> ort.SessionOptions:
+def _options(*, packed: bool = True) -> ort.SessionOptions:
     options = ort.SessionOptions()
     if not packed:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    options.intra_op_num_threads = num_threads or num_cores()
+    options.intra_op_num_threads = num_cores()
+    # Or idle threads look for work, which doubles the time of the next answer of another session.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 4  # what matters arrives as an exception
     # Graphs come out of `compile` already optimised.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
