@@ -61,8 +61,8 @@ def summary(result: dict[str, Any]) -> str:
     )
 
 
-def targets(result: dict[str, Any]) -> str:
-    """silmu beside transformers, with what was asked for."""
+def targets(result: dict[str, Any], *, with_asked: bool = True) -> str:
+    """silmu beside transformers, with what was asked for, or without."""
     rows: list[list[str]] = []
     starts = result["samples"].get("start", {})
     if starts:
@@ -95,7 +95,9 @@ def targets(result: dict[str, Any]) -> str:
             measure.title, duration(silmu), duration(reference) + (f" ({how})" if how else ""),
             *judged(reference / silmu, measure.target),
         ])  # fmt: skip
-    return table(["", "silmu", "transformers", "times faster or smaller", "asked", ""], rows)
+    head = ["", "silmu", "transformers", "times faster or smaller", "asked", ""]
+    shown = len(head) if with_asked else 4
+    return table(head[:shown], [row[:shown] for row in rows])
 
 
 def peers(result: dict[str, Any]) -> str:

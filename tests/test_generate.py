@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import silmu
 from silmu.errors import InputError, InvalidModelError, SilmuError, UsageError
+from silmu.runtime.decoder import CachedDecoder
 from silmu.runtime.generate import Settings, merged
 from silmu.runtime.generate.sampling import Sampler, draw_several
 
@@ -109,6 +110,29 @@ def test_a_prompt_gets_the_same_answer_whoever_is_beside_it(
         del how["max_new_tokens"]
     together = write(prompts, batch_size=batch_size, **how)
     assert together == [write(prompt, **how) for prompt in prompts]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [({}, 8192 // 129), ({"num_beams": 4}, 8192 // (4 * 129))],
+    ids=["greedy", "beams"],
+)
+def test_a_batch_keeps_to_what_its_cache_may_take(
+    write: Any, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], most: int
+) -> None:
+    rows: list[int] = []
+    start = CachedDecoder.start
+
+    def seen(self: CachedDecoder, prompts: Any, capacity: int) -> Any:
+        rows.append(len(prompts))
+        return start(self, prompts, capacity)
+
+    monkeypatch.setattr(CachedDecoder, "start", seen)
+    # 12 tokens and room for 117, the first of which ends the text.
+    how = {"max_new_tokens": 117, "eos_token_id": list(range(320)), **options}
+    write([ONCE] * 150, **how)
+    assert sum(rows) == 150
+    assert max(rows) == most
 
 
 def test_threads_share_a_pipeline(write: Any) -> None:

@@ -24,7 +24,7 @@ def comparison() -> str:
     """The newest result as README shows it."""
     newest = max((ROOT / "benchmarks" / "results").glob("*.json"))
     result: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
-    return f"{table.targets(result)}\n\n{table.summary(result)}"
+    return f"{table.targets(result, with_asked=False)}\n\n{table.summary(result)}"
 
 
 def written(readme: str, block: str) -> str:

@@ -246,8 +246,8 @@ class Pipeline(ABC):
             if failure is not None and not streams:
                 raise failure
             outputs: list[ModelOutput] = [ModelOutput()] * len(rows)
-            lengths = [_length(row) for row in rows]
-            for batch in _batches(lengths, self.token_budget, batch_size):
+            weights = [self._weight(row) for row in rows]
+            for batch in _batches(weights, self.token_budget, batch_size):
                 found = self._run([rows[i] for i in batch], forward)
                 for i, output in zip(batch, found, strict=True):
                     outputs[i] = output
