@@ -159,10 +159,15 @@ class _Work:
         if self.guidance is not None:
             scores = self.guidance(scores, rows)
         if self.bend:
-            scores = np.array(scores)
-            for i, row in enumerate(rows):
+            # The decoder's own buffer, which the next step overwrites anyhow.
+            if self.settings.output_logits and scores is logits:
+                scores = logits.copy()
+            for row, own in zip(rows, scores, strict=True):
+                bent = own
                 for process in self.bend:
-                    scores[i] = process(row, scores[i])
+                    bent = process(row, bent)
+                if bent is not own:
+                    own[:] = bent
         return scores
 
     def random(self, row: int, copy: int = 0) -> np.random.Generator:
