@@ -119,15 +119,16 @@ def pipeline(
     if name is None:
         name = _task_of(folder)
     kind = pipeline_class or (registered.pipeline_class if registered else _class_of(name))
-    # Before the session, whose threads look for work for a moment and slow down what comes next.
+    if not isinstance(model, Model) or model.head != kind.head:
+        model = Model(folder, kind.head, device=chosen)
     if not isinstance(tokenizer, Tokenizer):
         other = (
             None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)
         )
         tokenizer = Tokenizer.open(other or folder)
-    if not isinstance(model, Model) or model.head != kind.head:
-        model = Model(folder, kind.head, device=chosen)
     model.check_vocabulary(tokenizer)
+    # Started last: its threads, idle for a moment, would slow down the reading of the tokenizer.
+    _ = model.session
     return kind(model, tokenizer, task=name, framework=framework, **parameters)
 
 

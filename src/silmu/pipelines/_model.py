@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from silmu import graphs
 from silmu.errors import InvalidModelError
+from silmu.runtime import weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from silmu.runtime.folder import Folder
+    from silmu.runtime.session import Session
     from silmu.runtime.text import Tokenizer
 
 
@@ -80,7 +83,12 @@ class Model:
         self.name_or_path = folder.name
         self.device = device
         self.dtype = np.dtype(np.float32)
-        self.session = graphs.open_session(folder, head)
+        weights.files(folder)  # says at once where there are none that can be read
+
+    @cached_property
+    def session(self) -> Session:
+        """What computes; started when it is first asked for."""
+        return graphs.open_session(self.folder, self.head)
 
     @property
     def max_tokens(self) -> int:
