@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("silmu")
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a builder changes what it writes, so that no older graph is taken for it."""
 
 GRAPH = "model.onnx"

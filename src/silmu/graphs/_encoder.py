@@ -33,9 +33,9 @@ class Layer:
     epsilon: float
 
     def build(
-        self, graph: Graph, x: Value, mask: Value, *, first_token_only: bool = False
+        self, graph: Graph, x: Value, batch: Batch, mask: Value, *, first_token_only: bool = False
     ) -> Value:
-        """(rows, tokens, hidden) -> the same, or (rows, 1, hidden) of the first token alone.
+        """(rows * tokens, hidden) -> the same, or (rows, hidden) of the first tokens alone.
 
         A classifier reads one token. In the last layer the others then matter only as keys and
         values, so five sixths of that layer's work need not be done for them.
@@ -43,11 +43,13 @@ class Layer:
         g, size = graph, self.hidden
         names = (self.query, self.key, self.value)
         if first_token_only:
-            keys_values = g.linear(x, *names[1:], inner=size, outer=2 * size)
-            x = g.first_token(x)
-            projected = [g.linear(x, self.query, inner=size, outer=size), *g.split(keys_values, 2)]
+            others = batch.unfold(g.project(x, *names[1:], inner=size, outer=2 * size), 2 * size)
+            x = g.first_token(batch.unfold(x, size))
+            query = g.project(x, self.query, inner=size, outer=size)
+            projected = [g.node("Unsqueeze", query, g.constant([1])), *g.split(others, 2)]
         else:
-            projected = g.split(g.linear(x, *names, inner=size, outer=3 * size), 3)
+            together = g.project(x, *names, inner=size, outer=3 * size)
+            projected = g.split(batch.unfold(together, 3 * size), 3)
         attended = g.node(
             "MultiHeadAttention",
             *projected,
@@ -57,14 +59,33 @@ class Layer:
             num_heads=self.heads,
         )
         norm: dict[str, Any] = {"size": size, "epsilon": self.epsilon}
-        mixed = g.linear(attended, self.attention_output, inner=size, outer=size)
+        mixed = g.project(batch.fold(attended, size), self.attention_output, inner=size, outer=size)
         bias = g.bias(self.attention_output, size=size)
         x = g.add_norm(mixed, x, self.attention_norm, bias=bias, **norm)
-        wide = g.linear(x, self.inner, inner=size, outer=self.intermediate)
-        wide = g.activate(self.activation, wide, g.bias(self.inner, size=self.intermediate))
-        narrow = g.linear(wide, self.output, inner=self.intermediate, outer=size)
+        wide = g.columns(x, self.inner, inner=size, outer=self.intermediate)
+        wide = g.activate(self.activation, wide)
+        matrix = g.weight(f"{self.output}.weight", shape=(size, self.intermediate))
+        narrow = g.node("Transpose", g.node("MatMul", matrix, wide), perm=[1, 0])
         bias = g.bias(self.output, size=size)
         return g.add_norm(narrow, x, self.output_norm, bias=bias, **norm)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How the rows of a batch lie one after another in a matrix of all its tokens."""
+
+    graph: Graph
+    ids: Value
+
+    def fold(self, x: Value, size: int) -> Value:
+        """(rows, tokens, size) -> (rows * tokens, size)."""
+        return self.graph.node("Reshape", x, self.graph.constant([-1, size]))
+
+    def unfold(self, x: Value, size: int) -> Value:
+        """(rows * tokens, size) -> (rows, tokens, size)."""
+        sizes = self.graph.node("Shape", self.ids)
+        shape = self.graph.node("Concat", sizes, self.graph.constant([size]), axis=0)
+        return self.graph.node("Reshape", x, shape)
 
 
 def embeddings(graph: Graph, ids: Value, words: Value, positions: Value) -> Value:

@@ -24,20 +24,20 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     config.choice("position_embedding_type", "absolute", ("absolute",))
     x = _embed(graph, config, prefix)
     mask = _encoder.key_mask(graph)
+    batch = _encoder.Batch(graph, "input_ids")
+    x = batch.fold(x, hidden)
     depth = config.size("num_hidden_layers", most=1024)
     for i in range(depth):
         layer = _layer(config, f"{prefix}encoder.layer.{i}")
         first_only = head == "text-classification" and i == depth - 1
-        x = layer.build(graph, x, mask, first_token_only=first_only)
+        x = layer.build(graph, x, batch, mask, first_token_only=first_only)
     if head == "feature-extraction":
-        graph.output("last_hidden_state", x, ["rows", "tokens", hidden])
+        graph.output("last_hidden_state", batch.unfold(x, hidden), ["rows", "tokens", hidden])
     elif head == "question-answering":
-        _encoder.span_outputs(graph, x, "qa_outputs", hidden)
+        _encoder.span_outputs(graph, batch.unfold(x, hidden), "qa_outputs", hidden)
     else:
         labels = config.num_labels
-        pooled = graph.dense(
-            graph.squeeze_tokens(x), f"{prefix}pooler.dense", inner=hidden, outer=hidden
-        )
+        pooled = graph.dense(x, f"{prefix}pooler.dense", inner=hidden, outer=hidden)
         logits = graph.dense(graph.node("Tanh", pooled), "classifier", inner=hidden, outer=labels)
         graph.output("logits", logits, ["rows", labels])
 

@@ -33,18 +33,20 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     x = _encoder.embeddings(graph, ids, words, positions)
     x = graph.norm(x, f"{prefix}embeddings.LayerNorm", size=hidden, epsilon=EPSILON)
     mask = _encoder.key_mask(graph)
+    batch = _encoder.Batch(graph, "input_ids")
+    x = batch.fold(x, hidden)
     depth = config.size("n_layers", most=1024)
     for i in range(depth):
         layer = _layer(config, f"{prefix}transformer.layer.{i}")
         first_only = head == "text-classification" and i == depth - 1
-        x = layer.build(graph, x, mask, first_token_only=first_only)
+        x = layer.build(graph, x, batch, mask, first_token_only=first_only)
     if head == "feature-extraction":
-        graph.output("last_hidden_state", x, ["rows", "tokens", hidden])
+        graph.output("last_hidden_state", batch.unfold(x, hidden), ["rows", "tokens", hidden])
     elif head == "question-answering":
-        _encoder.span_outputs(graph, x, "qa_outputs", hidden)
+        _encoder.span_outputs(graph, batch.unfold(x, hidden), "qa_outputs", hidden)
     else:
         labels = config.num_labels
-        x = graph.dense(graph.squeeze_tokens(x), "pre_classifier", inner=hidden, outer=hidden)
+        x = graph.dense(x, "pre_classifier", inner=hidden, outer=hidden)
         logits = graph.dense(graph.node("Relu", x), "classifier", inner=hidden, outer=labels)
         graph.output("logits", logits, ["rows", labels])
 
