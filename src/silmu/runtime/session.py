@@ -1,11 +1,11 @@
 """The only file that speaks to an inference engine: ONNX Runtime.
 
 A session is made from a graph file whose weights lie beside it. `compile` lets the engine write
-that pair in the form in which it can be mapped: optimised, and with the matrices already packed for
-this processor. A later start maps it and does neither again, which is what makes the first answer
-come early; the packed form costs about the size of the weights on disk.
+that pair in the form in which it can be mapped: optimised, and with the matrices of a decoder
+already packed for this processor. A later start maps it and does neither again, which is what makes
+the first answer come early; packing costs about the size of those matrices on disk.
 
-The engine reads all packed matrices once when it takes them over (40 ms of 170 MB), and a program
+The engine reads all packed matrices once when it takes them over (65 ms for 170 MB), and a program
 may ask only one question. So a session runs once on the matrices as they are, which is slower and
 starts at once, and takes the packed ones over when it runs again.
 """
