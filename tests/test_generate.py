@@ -198,6 +198,24 @@ def test_a_streamer_follows_one_text_only(pipe: Any, write: Any, options: dict[s
         write(ONCE, streamer=silmu.TextStreamer(pipe.tokenizer), **options)
 
 
+def test_a_reader_is_not_left_waiting_when_generation_fails(pipe: Any, write: Any) -> None:
+    def fail(ids: Any, scores: Any) -> Any:
+        raise ZeroDivisionError
+
+    streamer = silmu.TextIteratorStreamer(pipe.tokenizer, timeout=5)
+    with pytest.raises(ZeroDivisionError):
+        write(ONCE, streamer=streamer, logits_processor=[fail])
+    assert "".join(streamer) == ONCE
+
+
+@pytest.mark.parametrize("name", ["output_attentions", "assistant_model", "output_hidden_states"])
+def test_what_is_not_followed_is_said(
+    write: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert write(ONCE, max_new_tokens=4, **{name: True}) == write(ONCE, max_new_tokens=4)
+    assert name in caplog.text
+
+
 def test_own_functions_bend_scores_stop_and_allow(write: Any) -> None:
     shapes: set[tuple[int, ...]] = set()
 
@@ -276,6 +294,8 @@ WRONG: list[dict[str, Any]] = [
     {"nonsense": 1},
     {"max_new_token": 5},
     {"penalty_alpha": 0.6},
+    {"custom_generate": "someone/code"},
+    {"trust_remote_code": True},
     {"num_beam_groups": 2, "num_beams": 4},
     {"watermarking_config": {"bias": 1.0}},
     {"logits_processor": [lambda ids, scores: scores[:, :5]]},

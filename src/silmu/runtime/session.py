@@ -69,11 +69,6 @@ class Session:
         self.inputs = {port.name: _port(port) for port in self._session.get_inputs()}
         self.outputs = {port.name: _port(port) for port in self._session.get_outputs()}
 
-    @property
-    def provider(self) -> str:
-        """What computes: `CPUExecutionProvider`."""
-        return self._session.get_providers()[0]
-
     def run(
         self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
     ) -> dict[str, NDArray[Any]]:

@@ -134,9 +134,13 @@ def generate(
         seeds=list(extras.seeds or [_seed(settings) for _ in rows]),
         streamer=extras.streamer,
     )
-    return (
-        _beam_search(work, rows, logits) if settings.num_beams > 1 else _search(work, rows, logits)
-    )
+    try:
+        search = _beam_search if settings.num_beams > 1 else _search
+        return search(work, rows, logits)
+    finally:
+        # Also where it failed: another thread may be waiting for the next piece of text.
+        if extras.streamer is not None:
+            extras.streamer.end()
 
 
 @dataclass(kw_only=True)
@@ -219,8 +223,6 @@ def _search(work: _Work, rows: list[Row], logits: NDArray[np.float32]) -> list[l
         active = active[goes_on]
         reads = np.arange(len(active))
         copies = 1
-    if work.streamer is not None:
-        work.streamer.end()
     per_prompt = s.num_return_sequences
     return [answers[i : i + per_prompt] for i in range(0, len(answers), per_prompt)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -10,6 +11,8 @@ from silmu.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger("silmu")
 
 UNSET_MAX_LENGTH = 20
 """transformers' global `max_length`: it stands for "not set", and then gives 20 new tokens."""
@@ -20,21 +23,23 @@ MOST_ROWS = 1024
 NO_EFFECT = {
     # How transformers computes; here there is one way.
     *("use_cache", "cache_implementation", "cache_config", "return_legacy_cache", "low_memory"),
-    *(
-        "prefill_chunk_size",
-        "compile_config",
-        "disable_compile",
-        "synced_gpus",
-        "output_attentions",
-    ),
-    *("output_hidden_states", "is_encoder_decoder", "transformers_version", "tokenizer"),
-    # Assisted generation, which changes how soon an answer comes and not which it is.
-    *("assistant_model", "assistant_tokenizer", "is_assistant", "num_assistant_tokens"),
-    *("num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_lookbehind"),
-    *("assistant_early_exit", "target_lookbehind", "prompt_lookup_num_tokens"),
-    *("max_matching_ngram_size", "use_model_defaults", "custom_generate", "trust_remote_code"),
+    *("prefill_chunk_size", "compile_config", "disable_compile", "synced_gpus", "tokenizer"),
+    *("is_encoder_decoder", "transformers_version", "use_model_defaults", "is_assistant"),
+    # The settings of assisted generation, which is asked for by those of NOT_FOLLOWED.
+    *("assistant_tokenizer", "num_assistant_tokens", "num_assistant_tokens_schedule"),
+    *("assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind"),
+    "max_matching_ngram_size",
 }
 """Names that are taken, so that programs written for transformers run, and change no answer."""
+
+NOT_FOLLOWED = {
+    "assistant_model": "generation is not assisted, which would change its speed only",
+    "assistant_early_exit": "generation is not assisted, which would change its speed only",
+    "prompt_lookup_num_tokens": "generation is not assisted, which would change its speed only",
+    "output_attentions": "attentions are not given",
+    "output_hidden_states": "hidden states are not given",
+}
+"""Names that are taken too, and of which a program should know what it does not get."""
 
 NOT_HERE = {
     "penalty_alpha": (None, 0, 0.0),
@@ -45,6 +50,8 @@ NOT_HERE = {
     "force_words_ids": (None,),
     "token_healing": (None, False),
     "watermarking_config": (None,),
+    "custom_generate": (None,),
+    "trust_remote_code": (None, False),
 }
 """Ways to generate that silmu does not have, with the values that do not ask for them."""
 
@@ -314,6 +321,9 @@ def merged(*layers: Mapping[str, Any]) -> Settings:
                 f"{name} asks for a way to generate that silmu does not have",
                 hint="there are greedy search, sampling and beam search",
             )
+    for name, said in NOT_FOLLOWED.items():
+        if values.pop(name, None):
+            logger.warning("%s: %s", name, said)
     for name in [name for name in values if name not in _FIELDS]:
         if name not in NO_EFFECT and not name.startswith("_"):
             near = difflib.get_close_matches(name, _FIELDS, n=1)
