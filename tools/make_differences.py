@@ -69,8 +69,8 @@ BESIDES = {
         "of the same version of silmu, and not the text that transformers gives with that seed",
         "group beam search (`num_beam_groups`) is not there: 4.57.6 itself only runs it as code "
         "from the hub",
-        "assisted generation, attentions and hidden states are not there: what asks for them is taken "
-        "with a warning",
+        "assisted generation, attentions and hidden states are not there: what asks for them gets "
+        "a warning",
     ],
     FIVE: [
         "what version 5 removed stays as it was, such as `question-answering` and "
