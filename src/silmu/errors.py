@@ -17,7 +17,10 @@
     ├── StoreError             a file or folder could not be written or read (also OSError)
     │   ├── LockedError        another process is writing there
     │   └── CorruptError       what was read is not what was written
+    ├── TrainingError          training cannot go on                         (also RuntimeError)
     └── MissingExtraError      an optional dependency is not installed       (also ImportError)
+
+Besides these there is Interrupted, a KeyboardInterrupt: somebody wanted training to stop.
 
 Each also is the builtin that transformers 4.57 raises in the same place, so that programs
 written for it catch the same things.
@@ -113,6 +116,21 @@ class LockedError(StoreError):
 
 class CorruptError(StoreError):
     """What was read is not what was written."""
+
+
+class TrainingError(SilmuError, RuntimeError):
+    """Training cannot go on: a loss that is no number, too little memory."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped training after a step, and all until then is saved.
+
+    `code` is what the process should exit with: 128 and the number of the signal.
+    """
+
+    def __init__(self, message: str, code: int = 130) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class MissingExtraError(SilmuError, ImportError):

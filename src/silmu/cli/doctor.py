@@ -10,16 +10,11 @@ import importlib
 import json
 import os
 import platform
-import re
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from silmu import __version__
+from silmu import __version__, extras
 from silmu.cli import DONE, NO, _flags, answer
-
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +35,7 @@ def examine() -> dict[str, Any]:
     >>> examine()["missing"]                                             # doctest: +SKIP
     []
     """
-    needed, extras = _requirements()
+    needed = extras.packages()[""]
     packages = {name: _loaded(name) for name in needed}
     missing = [name for name, (version, _) in packages.items() if version is None]
     return {
@@ -50,8 +45,9 @@ def examine() -> dict[str, Any]:
         "packages": {name: version for name, (version, _) in packages.items()},
         "missing": [f"{name}: {packages[name][1]}" for name in missing],
         "extras": {
-            extra: [name for name in names if _version(name) is None]
-            for extra, names in extras.items()
+            extra: [name for name in names if extras.version(name) is None]
+            for extra, names in extras.packages().items()
+            if extra
         },
         "engine": None if missing else _engine(),
         "caches": None if missing else _caches(),
@@ -59,28 +55,9 @@ def examine() -> dict[str, Any]:
     }
 
 
-def _requirements() -> tuple[list[str], dict[str, list[str]]]:
-    """The packages that silmu needs, and those that each extra adds."""
-    needed: list[str] = []
-    extras: dict[str, list[str]] = {}
-    for line in metadata.requires("silmu") or []:
-        name = _NAME.match(line)
-        extra = _EXTRA.search(line)
-        if name is not None:
-            (extras.setdefault(extra[1], []) if extra else needed).append(name[0])
-    return needed, extras
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _loaded(name: str) -> tuple[str | None, str]:
     """A package's version, or None and why it cannot be used."""
-    version = _version(name)
+    version = extras.version(name)
     if version is None:
         return None, "not installed"
     try:

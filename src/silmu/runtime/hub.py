@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 
 from silmu import store
 from silmu.errors import ModelNameError, ModelNotFoundError, SilmuError, UsageError
-from silmu.runtime import weights
+from silmu.runtime import packages, weights
 from silmu.runtime.folder import Folder
 
 logger = logging.getLogger("silmu")
@@ -75,7 +75,8 @@ def open_model(
     PosixPath('/home/me/.cache/huggingface/hub/models--distilbert--distilbert-...')
 
     Args:
-        model: a folder, or a hub id: `org/name`, or a name without an org such as `gpt2`.
+        model: a folder; a hub id: `org/name`, or a name without an org such as `gpt2`; or
+            `package:NAME/path`, a folder that an installed package ships.
         revision: a branch, tag or commit, or `refs/pr/<n>`; the branch `main`, if not given. A
             branch that the cache holds is opened as it was when it was fetched.
         token: as `huggingface_hub` takes it; True for the one that is stored.
@@ -88,6 +89,8 @@ def open_model(
         ModelNameError: it is neither a folder nor the id of a model.
         UnsupportedModelError: its weights are there only in a format that can run code.
     """
+    if isinstance(model, str) and model.startswith(packages.PREFIX):
+        return Folder(packages.locate(model), model)
     path = os.path.expanduser(model)  # noqa: PTH111 - pathlib raises on odd names
     if isinstance(model, Path) or os.path.isdir(path):  # noqa: PTH112
         return Folder(Path(path), str(model))
