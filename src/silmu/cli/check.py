@@ -1,0 +1,74 @@
+"""Look at data before anyone pays: what is wrong with it, where, and the cure.
+
+  silmu check text-classification --data reviews.csv --input review --target label
+
+Looks for missing values, labels that are misspelt, contradictory or too rare, duplicates, columns
+and words that give the label away, damaged letters, rows from the future, and what leaks between
+splits that the data gives. Nothing is changed. The exit code is 1 if something is wrong; a note
+leaves it at 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from silmu import registry, store
+from silmu.cli import DONE, NO, _flags, answer
+from silmu.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The task, the source, and what its columns are for."""
+    parser.add_argument("task", metavar="TASK", help="what is to be learned from the data")
+    _flags.add(parser, "--data", "--input", "--target", "--group", "--time", "--json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collects the source into a folder that is thrown away, and looks at it."""
+    task = registry.canonical_task(args.task)
+    if args.data is None:
+        raise UsageError("no data was given", hint=f"`silmu check {task} --data FILE`")
+    from silmu import graphs
+    from silmu.steps.collect import collect
+    from silmu.steps.collect.checks import check
+
+    folder = graphs.cache_folder().parent / "checks" / secrets.token_hex(8)
+    dataset = collect(
+        args.data,
+        folder,
+        input=args.input,
+        target=args.target,
+        group=args.group,
+        time=args.time,
+    )
+    try:
+        found = [dataclasses.asdict(finding) for finding in check(dataset)]
+    finally:
+        store.remove(folder)
+    rows = dataset.rows_in
+    answer(json.dumps({"rows": rows, "findings": found}) if args.json else _told(rows, found))
+    return NO if any(one["severity"] == "wrong" for one in found) else DONE
+
+
+def _told(rows: int, found: Sequence[dict[str, Any]]) -> str:
+    wrong = sum(one["severity"] == "wrong" for one in found)
+    notes = len(found) - wrong
+    summary = f"{rows:,} rows: {wrong or 'nothing'} wrong, {notes} note{'' if notes == 1 else 's'}"
+    return "\n\n".join([summary, *map(_paragraph, found)])
+
+
+def _paragraph(finding: dict[str, Any]) -> str:
+    lines = [f"{finding['severity'].upper()}  {finding['kind']}", f"  {finding['message']}"]
+    if finding["rows"]:
+        more = finding["count"] - len(finding["rows"])
+        listed = ", ".join(map(str, finding["rows"]))
+        lines.append(f"  rows: {listed}{f', and {more:,} more' if more > 0 else ''}")
+    lines.append(f"  cure: {finding['cure']}")
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""Step 1, collect: whatever the source is, its rows become a dataset with roles.
+
+A source is a file (CSV, TSV, JSON, JSON lines, Parquet, Arrow), also packed with gzip, bz2 or zstd;
+many files by a pattern; a folder of text files with a sub-folder for each class; `sqlite:///PATH`;
+`package:NAME/path`, a file inside an installed package; the id of a data set on the hub; a data
+frame; a dict of lists; or any iterable of dicts. Nothing of it is held but the numbers of its rows.
+
+An empty cell is a missing value. Everything else in a CSV stays the text that it is, `007`, `NA`
+and `null` too. Rows without a text or a label, and those that are broken, are dropped: each is
+counted, by reason, with its number in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from silmu.errors import UsageError
+from silmu.extras import require
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from silmu.steps.collect.dataset import Dataset
+
+__all__ = ["collect", "describe", "rows"]
+
+
+def collect(
+    source: Any,
+    folder: str | Path,
+    *,
+    kind: str = "text",
+    input: Sequence[str] | str | None = None,
+    target: Sequence[str] | str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    query: str | None = None,
+    need_target: bool = True,
+) -> Dataset:
+    """Reads a source into a dataset, whose folder appears whole or not at all.
+
+    >>> rows = [{"review": "I love it.", "label": "good"}, {"review": "", "label": "bad"}]
+    >>> dataset = collect(rows, "1-dataset")
+    >>> dataset.num_rows, dataset.dropped
+    (1, (Drop(reason='`review` is blank', count=1, rows=(2,)),))
+
+    Args:
+        source: a path, a pattern, a name as this module's docstring tells, or rows in memory.
+        folder: where the dataset goes; it must not exist.
+        kind: what is read; only `text` so far.
+        input: the columns to read, as a list or with commas between; guessed if not given.
+        target: the columns to be told; guessed if not given.
+        group: the column whose rows stay together in one split.
+        time: the column that orders the rows.
+        query: a SELECT over the source, which it sees as the table `data`; its rows are numbered
+            in the order of the answer. For a SQLite database, a SELECT over its own tables.
+        need_target: whether a row without a target is dropped.
+
+    Raises:
+        UsageError: there is no such source or column, or the query is not one SELECT.
+        InputError: the source is broken, changes while it is read, or no row of it can be used.
+    """
+    if kind != "text":
+        raise UsageError(f"kind is {kind!r}; it must be 'text'")
+    require("data")
+    # Only now, so that without the extra it is that which is told.
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.collect.roles import Wanted
+    from silmu.steps.collect.writing import write
+
+    wanted = Wanted(input, target, group, time, need_target)
+    write(source, Path(folder), wanted, query)
+    return Dataset.open(folder)
+
+
+def rows(source: Any, *, query: str | None = None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The rows of a source as they are, without writing anything.
+
+    Rows that are broken are left out; how many is said when the last batch has been read.
+
+    >>> schema, batches = rows([{"text": "a"}, {"text": "b"}])
+    >>> schema.names, sum(batch.num_rows for batch in batches)
+    (['text'], 2)
+    """
+    require("data")
+    from silmu.steps.collect.writing import read
+
+    return read(source, query)
+
+
+def describe(source: Any) -> str:
+    """A short name for a source, for the name of a run.
+
+    >>> describe("data/reviews.csv.gz"), describe("sqlite:///shop.db?SELECT 1"), describe([])
+    ('reviews', 'shop', 'data')
+    """
+    require("data")
+    from silmu.steps.collect.sources import describe
+
+    return describe(source)

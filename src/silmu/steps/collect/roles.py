@@ -1,0 +1,202 @@
+"""Which column is the text, which the label: as given, or guessed by names and contents."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from silmu.errors import UnknownNameError, UsageError
+from silmu.steps.collect.dataset import Roles
+
+logger = logging.getLogger("silmu")
+
+INPUTS = (
+    "text", "review", "sentence", "content", "contents", "document", "comment", "message", "body",
+    "tweet", "post", "utterance", "article", "review_text", "reviewtext", "review_body", "texts",
+    "텍스트", "본문", "리뷰", "내용", "문장", "댓글", "후기", "글", "발화", "기사",
+)  # fmt: skip
+PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
+         ("text1", "text2"))  # fmt: skip
+TARGETS = (
+    "label", "labels", "target", "category", "categories", "class", "sentiment", "emotion",
+    "emotions", "intent", "topic", "y", "rating", "stars", "score", "overall",
+    "라벨", "레이블", "분류", "감정", "카테고리", "감성", "주제", "의도", "별점", "평점", "점수",
+)  # fmt: skip
+SPLIT_NAMES = ("split", "fold", "subset", "partition", "구분")
+SPLIT_VALUES = {"train", "training", "dev", "validation", "valid", "val", "test", "testing"}
+_GROUP_ENDINGS = ("_id", "id", "_name", "author", "user", "아이디", "번호")
+MOST_LABELS = 200
+_SHORT = 20  # characters; what is shorter on average is hardly the text
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The roles as they are given; None is to be guessed."""
+
+    input: Sequence[str] | str | None = None
+    target: Sequence[str] | str | None = None
+    group: str | None = None
+    time: str | None = None
+    need_target: bool = True
+
+
+def settle(sample: pa.Table, wanted: Wanted) -> Roles:
+    """The roles of the columns, those that are not given guessed from the first rows.
+
+    Raises:
+        UnknownNameError: a column that is named is not there; the nearest is named.
+        UsageError: a role cannot be guessed, or a column has two roles.
+    """
+    group, time = wanted.group, wanted.time
+    names: list[str] = sample.schema.names
+    targets = _given(wanted.target, "target", names)
+    inputs = _given(wanted.input, "input", names)
+    for role, name in (("group", group), ("time", time)):
+        if name is not None and name not in names:
+            _unknown(role, name, names)
+    taken = {*targets, *({group} - {None}), *({time} - {None})}
+    split = _split(sample, [name for name in names if name not in {*taken, *inputs}])
+    free = [name for name in names if name not in taken and name != split]
+    guessed: list[str] = []
+    if not inputs:
+        inputs = _guess_input(sample, free)
+        guessed += [f"`{name}` as the text" for name in inputs]
+    if not targets:
+        rest = [name for name in free if name not in inputs]
+        targets = _guess_target(sample, rest, needed=wanted.need_target)
+        guessed += [f"`{name}` as the label" for name in targets]
+    if both := {*inputs} & {*targets}:
+        raise UsageError(f"`{both.pop()}` cannot be both the input and the target")
+    for name in inputs:
+        kind = sample.schema.field(name).type
+        if not pa.types.is_string(kind):
+            raise UsageError(
+                f"`{name}` holds {kind}, not texts",
+                hint=f"name a column of texts: {_listed(names)}",
+            )
+    if guessed:
+        logger.warning(
+            "reading %s; give --input and --target to change that", " and ".join(guessed)
+        )
+    if group is None:
+        _suggest_group(sample, [name for name in free if name not in {*inputs, *targets}])
+    return Roles(inputs, targets, group, time, split)
+
+
+def _given(names: Sequence[str] | str | None, role: str, known: list[str]) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if isinstance(names, str):
+        # A name with a comma in it is one name, if there is such a column.
+        names = [names] if names in known else [name.strip() for name in names.split(",")]
+    for name in names:
+        if name not in known:
+            _unknown(role, name, known)
+    if len({*names}) < len(names):
+        raise UsageError(f"a column is named twice as {role}: {_listed(names)}")
+    return tuple(names)
+
+
+def _unknown(role: str, name: str, known: list[str]) -> NoReturn:
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    raise UnknownNameError(
+        f"there is no column `{name}` to be the {role}; there are {_listed(known)}",
+        hint=f"did you mean `{folded[near[0]]}`?" if near else None,
+    )
+
+
+def _split(sample: pa.Table, free: Sequence[str]) -> str | None:
+    """A column that tells splits by name and in every value."""
+    for name in free:
+        if name.casefold() in SPLIT_NAMES and pa.types.is_string(sample.schema.field(name).type):
+            values = {str(value).strip().casefold() for value in _values(sample, name)}
+            if values and values <= SPLIT_VALUES:
+                return name
+    return None
+
+
+def _guess_input(sample: pa.Table, free: Sequence[str]) -> tuple[str, ...]:
+    texts = [name for name in free if pa.types.is_string(sample.schema.field(name).type)]
+    folded = {name.casefold().strip(): name for name in texts}
+    for pair in PAIRS:
+        if all(name in folded for name in pair):
+            return tuple(folded[name] for name in pair)
+    lengths = {name: _mean_length(sample, name) for name in texts}
+    named = [folded[name] for name in INPUTS if name in folded and lengths[folded[name]]]
+    if named:
+        return (named[0],)
+    # A column that could be the label is not the text, unless there is no other.
+    others = [name for name in texts if name.casefold() not in TARGETS] or texts
+    longest = max(others, key=lambda name: lengths[name], default=None)
+    if longest is None or not lengths[longest]:
+        raise UsageError(
+            "no column holds texts", hint=f"name the one to read: --input; {_columns(sample)}"
+        )
+    if lengths[longest] < _SHORT and len(others) > 1:
+        raise UsageError(
+            "it cannot be told which column holds the texts",
+            hint=f"name it: --input; {_columns(sample)}",
+        )
+    return (longest,)
+
+
+def _guess_target(sample: pa.Table, free: Sequence[str], *, needed: bool) -> tuple[str, ...]:
+    folded = {name.casefold().strip(): name for name in reversed(free)}
+    named = [folded[name] for name in TARGETS if name in folded]
+    if named:
+        return (named[0],)
+    if not needed:
+        return ()
+    rows = sample.num_rows
+    few: list[tuple[int, str]] = []
+    for name in free:
+        kind = sample.schema.field(name).type
+        if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            continue
+        count = len({str(value) for value in _values(sample, name)})
+        if 2 <= count <= min(MOST_LABELS, max(2, rows // 2)):
+            few.append((count, name))
+    if len(few) == 1 or (len(few) > 1 and sorted(few)[0][0] < sorted(few)[1][0]):
+        return (min(few)[1],)
+    raise UsageError(
+        "it cannot be told which column holds the labels",
+        hint=f"name it: --target; {_columns(sample)}",
+    )
+
+
+def _suggest_group(sample: pa.Table, free: Sequence[str]) -> None:
+    for name in free:
+        if not name.casefold().endswith(_GROUP_ENDINGS):
+            continue
+        values = [str(value) for value in _values(sample, name)]
+        if 1 < len({*values}) < 0.95 * len(values):
+            logger.warning(
+                "`%s` looks like a group: rows of one may be alike. Give --group %s to keep them "
+                "on one side of a split",
+                name,
+                name,
+            )
+            return
+
+
+def _values(sample: pa.Table, name: str) -> list[Any]:
+    return [value for value in sample.column(name).to_pylist() if value is not None]
+
+
+def _mean_length(sample: pa.Table, name: str) -> float:
+    values = _values(sample, name)
+    return sum(len(value) for value in values) / len(values) if values else 0.0
+
+
+def _columns(sample: pa.Table) -> str:
+    return f"there are {_listed(sample.schema.names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,1 @@
+"""What silmu uses of scikit-learn, which comes without types."""
