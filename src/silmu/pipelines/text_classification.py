@@ -9,11 +9,13 @@ import numpy as np
 
 from silmu.errors import InputError, UnknownNameError
 from silmu.pipelines._base import Pipeline, logger
+from silmu.runtime.processor import Processor, not_empty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.pipelines._model import ModelOutput
+    from silmu.pipelines._model import Model, ModelOutput
+    from silmu.runtime.text import Encoded
 
 ALIASES = ("sentiment-analysis",)
 ARCHITECTURES = ("ForSequenceClassification",)
@@ -38,7 +40,9 @@ class TextClassificationPipeline(Pipeline):
             one, else softmax.
         return_all_scores: the older way to ask for all labels, in the order of their ids.
 
-    Any other keyword goes to the tokenizer: `truncation=True` shortens texts that are too long.
+    Any other keyword goes to the tokenizer: `truncation=True` shortens texts that are too long. A
+    model that silmu trained reads as much of a text as in training, unless `truncation` or
+    `max_length` says otherwise.
 
     Raises:
         InputError: not a text, or longer than the model can read.
@@ -46,6 +50,17 @@ class TextClassificationPipeline(Pipeline):
     """
 
     head = "text-classification"
+
+    def __init__(self, model: Model, *args: Any, **options: Any) -> None:
+        super().__init__(model, *args, **options)
+        self._fitted = Processor.open(model.folder)
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """For a model of several labels at once, from which score on each is given, in the order
+        of their ids; None where training chose none.
+        """
+        return None if self._fitted is None else self._fitted.thresholds
 
     def __call__(self, inputs: Any, **parameters: Any) -> Any:
         """Labels of a text, or of each of a list or stream of texts."""
@@ -99,7 +114,15 @@ class TextClassificationPipeline(Pipeline):
             pair = cast("tuple[Any, Any]", tuple(cast("list[Any]", inner)))
         else:
             pair = inputs, None
+        if self._fitted is not None and tokenizer_options.get("truncation", True):
+            length = self._fitted.max_length
+            tokenizer_options = {"truncation": True, "max_length": length, **tokenizer_options}
         return self._tokenize(*pair, **tokenizer_options)
+
+    def _arrays(self, encoded: Encoded, width: int | None = None) -> dict[str, NDArray[np.int64]]:
+        if self._fitted is not None:
+            encoded = not_empty(self.tokenizer, encoded)
+        return super()._arrays(encoded, width)
 
     def postprocess(
         self,

@@ -1,0 +1,42 @@
+"""The schema that goes into a model folder: which columns, of what type, holding what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from silmu.runtime.schema import Column, Schema, type_of
+
+if TYPE_CHECKING:
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.prepare.labels import Labels
+
+
+def make(dataset: Dataset, labels: Labels, texts: Iterable[tuple[str, ...]]) -> Schema:
+    """The schema of a dataset.
+
+    Args:
+        dataset: whose columns it tells of.
+        labels: of the training split.
+        texts: the training texts, and no others; read once.
+    """
+    roles = dataset.roles
+    role_of = dict.fromkeys(roles.input, "input") | dict.fromkeys(roles.target, "target")
+    for role, name in (("group", roles.group), ("time", roles.time), ("split", roles.split)):
+        if name is not None:
+            role_of.setdefault(name, role)
+    spans = [[2**63, 0] for _ in roles.input]
+    for parts in texts:
+        for span, part in zip(spans, parts, strict=True):
+            span[0], span[1] = min(span[0], len(part)), max(span[1], len(part))
+    span_of = {name: (least, most) for name, (least, most) in zip(roles.input, spans, strict=True)}
+    columns: list[Column] = []
+    for field in dataset.schema:
+        name, kind = field.name, type_of(str(field.type))
+        role = role_of.get(name, "other")
+        if role == "target":
+            of_column = ("0", "1") if labels.form == "columns" else labels.names
+            columns.append(Column(name, role, kind, of_column))
+        else:
+            columns.append(Column(name, role, kind, characters=span_of.get(name)))
+    return Schema(tuple(columns))
