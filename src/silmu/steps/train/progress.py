@@ -1,0 +1,129 @@
+"""What is seen of a training while it runs: a line on stderr, and TensorBoard where it is there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TextIO, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LIVE, PLAIN = 0.2, 30.0
+"""So many seconds lie between two lines, on a terminal and elsewhere."""
+
+
+@final
+class Progress:
+    """One live line on a terminal; elsewhere a line now and then.
+
+    Args:
+        quiet: show nothing.
+        stream: where to; stderr unless given.
+    """
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.quiet = quiet
+        self.stream = sys.stderr if stream is None else stream
+        self.live = self.stream.isatty()
+        self._shown = self._started = time.monotonic()
+        self._first: int | None = None
+        self._width = 0
+        self._metric = ""
+
+    def step(
+        self, step: int, total: int, epoch: int, epochs: int, loss: float, rate: float
+    ) -> None:
+        """Tell of a step that is done; most calls show nothing."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._started = step, now
+        if self.quiet or now - self._shown < (LIVE if self.live else PLAIN):
+            return
+        self._shown = now
+        parts = [f"step {step:,}/{total:,}", f"epoch {epoch}/{epochs}"]
+        if step > self._first:
+            left = (now - self._started) / (step - self._first) * (total - step)
+            parts.append(f"ends {_clock(left)}")
+        # What a narrow terminal cuts off comes last.
+        parts += [f"loss {loss:.4f}", self._metric, f"{rate:,.0f} examples/s"]
+        self._show("  ".join(filter(None, parts)))
+
+    def validated(self, step: int, metric: str, value: float, *, better: bool) -> None:
+        """Tell of a validation."""
+        self._metric = f"{metric} {value:.4f}"
+        mark = ", the best so far" if better else ""
+        self.note(f"step {step:,}: {self._metric} on validation{mark}")
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        if not self.quiet:
+            self._clear()
+            self._write(f"{text}\n")
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if not self.quiet:
+            self._clear()
+
+    def _show(self, text: str) -> None:
+        if not self.live:
+            self._write(f"{text}\n")
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._write("\r" + text.ljust(self._width))
+        self._width = len(text)
+
+    def _clear(self) -> None:
+        if self._width:
+            self._write("\r" + " " * self._width + "\r")
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        # A signal may come while another line is written; and nobody may be reading any more.
+        with suppress(RuntimeError, OSError, ValueError):
+            self.stream.write(text)
+            self.stream.flush()
+
+
+def _clock(seconds: float) -> str:
+    now = datetime.now()
+    end = now + timedelta(seconds=min(seconds, 1e8))
+    return end.strftime("%H:%M" if end.date() == now.date() else "%Y-%m-%d %H:%M")
+
+
+@final
+class Board:
+    """The numbers of the log in TensorBoard, if it is installed; otherwise nothing.
+
+    Args:
+        folder: where its files go.
+        step: up to where they are right, if an earlier sitting went further.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._writer: Any = None
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Tell of one line of the log."""
+        if self._writer is None:
+            return
+        step = line["step"]
+        numbers = {"train/" + k: v for k, v in line.items() if k not in ("step", "validation")}
+        numbers |= {"validation/" + k: v for k, v in line.get("validation", {}).items()}
+        for name, value in numbers.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()

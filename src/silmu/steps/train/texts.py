@@ -1,0 +1,174 @@
+"""What the loop trains where examples are texts: batches of token ids, losses by kind of label."""
+
+# Of torch's functions many have no complete types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from silmu.steps.prepare.thresholds import choose_thresholds, f1_macro
+from silmu.steps.train import losses
+from silmu.steps.train.loop import Training
+from silmu.steps.train.objective import Objective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.steps.prepare.prepared import Features, Prepared
+
+METRICS = {
+    "single": ("accuracy", True),
+    "ordered": ("mean_absolute_error", False),
+    "multiple": ("f1_macro", True),
+    "number": ("mean_absolute_error", False),
+}
+"""By what the best weights are chosen on the validation split, and whether more is better."""
+
+VALIDATION_TOKENS = 4096
+"""How many tokens, padding included, are evaluated at once."""
+
+
+class TextObjective(Objective):
+    """A network that reads token ids, and the examples of a prepared data set.
+
+    Args:
+        network: called with `input_ids` and `attention_mask` (and `token_type_ids` for pairs), all
+            (rows, tokens); gives logits (rows, outputs), or an object that has them.
+        prepared: whose training split is learnt and whose validation split decides.
+        settings: `class_weights`, `label_smoothing` and `dtype`.
+    """
+
+    def __init__(self, network: nn.Module, prepared: Prepared, settings: Mapping[str, Any]) -> None:
+        self.network = network
+        self.kind = prepared.kind
+        self.metric, self.higher_is_better = METRICS[prepared.kind]
+        self.train = prepared.features("train")
+        self.validation = prepared.features("validation")
+        self.num_examples = len(self.train)
+        self.lengths = self.train.lengths
+        weights = prepared.class_weights if settings.get("class_weights") else None
+        self._loss = losses.loss(
+            prepared.kind,
+            weights=None if weights is None else torch.from_numpy(weights),
+            label_smoothing=float(settings.get("label_smoothing") or 0),
+        )
+        # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
+        self.scale = losses.Scale.of(self.train.targets) if prepared.kind == "number" else None
+        self._dtype = settings.get("dtype", "fp32")
+
+    def batch(self, indices: NDArray[np.int64], seed: int) -> dict[str, Tensor]:
+        """Token ids padded to the longest, their mask, and targets."""
+        del seed  # nothing about a text is drawn by chance before the network sees it
+        return self._batch(self.train, indices)
+
+    def loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The sum of losses, and their weight."""
+        return self._loss(self.logits(batch), batch["targets"])
+
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(rows, outputs), in fp32."""
+        inputs = {name: value for name, value in batch.items() if name != "targets"}
+        found = self.network(**inputs)
+        return (found if isinstance(found, Tensor) else found.logits).float()
+
+    def validate(self) -> dict[str, float]:
+        """The loss and the metrics of the validation split."""
+        logits, targets = self.validation_logits()
+        total, weight = self._loss(torch.from_numpy(logits), torch.from_numpy(targets))
+        return {"loss": float(total / weight), **_metrics(self.kind, logits, targets, self.scale)}
+
+    def validation_logits(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """(examples, outputs) for the validation split, and its targets as training sees them."""
+        features = self.validation
+        order = np.argsort(features.lengths, kind="stable")
+        parts: list[NDArray[np.float32]] = []
+        start = 0
+        while start < len(order):
+            # Sorted, so the longest of a batch is its last.
+            size = 1
+            while (
+                start + size < len(order)
+                and (size + 1) * features.lengths[order[start + size]] <= VALIDATION_TOKENS
+            ):
+                size += 1
+            batch = self._batch(features, order[start : start + size])
+            batch = {name: value.to(self.device) for name, value in batch.items()}
+            parts.append(self.logits(batch).cpu().numpy())
+            start += size
+        logits = np.empty((len(order), parts[0].shape[1]), np.float32)
+        logits[order] = np.concatenate(parts)
+        return logits, self._targets(features, np.arange(len(order)))
+
+    def _batch(self, features: Features, indices: NDArray[Any]) -> dict[str, Tensor]:
+        width = int(features.lengths[indices].max())
+        ids = np.zeros((len(indices), width), np.int64)
+        mask = np.zeros((len(indices), width), np.int64)
+        types: NDArray[np.int64] | None = None
+        for row, index in enumerate(indices):
+            own = features.ids(int(index))
+            ids[row, : len(own)] = own
+            mask[row, : len(own)] = 1
+            kinds = features.type_ids(int(index))
+            if kinds is not None:
+                types = np.zeros_like(ids) if types is None else types
+                types[row, : len(kinds)] = kinds
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "targets": self._targets(features, indices),
+        }
+        if types is not None:
+            arrays["token_type_ids"] = types
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def _targets(self, features: Features, indices: NDArray[Any]) -> NDArray[Any]:
+        targets = features.targets[indices]
+        if self.scale is not None:
+            return self.scale.inward(targets)
+        return targets.astype(np.float32) if self.kind == "multiple" else targets
+
+
+def thresholds(objective: TextObjective) -> list[float] | None:
+    """From what score on each label is told, where several are told at once."""
+    if objective.kind != "multiple":
+        return None
+    objective.network.eval()
+    with torch.inference_mode():
+        logits, targets = objective.validation_logits()
+    return choose_thresholds(_sigmoid(logits), targets)
+
+
+def training(settings: Mapping[str, Any], *, fingerprint: str) -> Training:
+    """The settings of the loop, out of all settings."""
+    names = {field.name for field in fields(Training)}
+    own = {name: value for name, value in settings.items() if name in names}
+    return Training(**own, fingerprint=fingerprint)
+
+
+def _metrics(
+    kind: str, logits: NDArray[np.float32], targets: NDArray[Any], scale: Any
+) -> dict[str, float]:
+    if kind == "number":
+        error = scale.outward(logits[:, 0]) - scale.outward(targets)
+        return {"mean_absolute_error": float(np.abs(error).mean())}
+    if kind == "multiple":
+        scores = _sigmoid(logits)
+        chosen = np.asarray(choose_thresholds(scores, targets))
+        return {"f1_macro": f1_macro(scores >= chosen, targets)}
+    found = logits.argmax(1)
+    metrics = {"accuracy": float((found == targets).mean())}
+    if kind == "ordered":
+        metrics["mean_absolute_error"] = float(np.abs(found - targets).mean())
+    return metrics
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
