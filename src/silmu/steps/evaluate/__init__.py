@@ -1,0 +1,78 @@
+"""5: how good a model is, by figures that do not flatter.
+
+The model folder is opened as anyone will open it, with `pipeline`, and scored on rows that nothing
+was fitted on. Each figure has an interval and stands beside what a simpler model reaches; how often
+the rows have been looked at is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from silmu import extras
+from silmu.steps.evaluate.report import Metric, Report
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.prepare.prepared import Prepared
+
+__all__ = ["Metric", "Report", "choose_thresholds", "evaluate_file", "evaluate_texts"]
+
+
+def evaluate_texts(
+    model: Path,
+    prepared: Prepared,
+    folder: Path,
+    *,
+    seconds: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> Report:
+    """Scores a model on the sealed test split, and writes what was found.
+
+    Args:
+        model: the model folder; its model card README.md is written.
+        prepared: whose test split is read, and whose other splits the baselines are fitted on.
+        folder: where metrics.json, report.html and the ledger of looks go.
+        seconds: how long the steps before took.
+        settings: of the run; `seed` is that of the resamples.
+
+    Raises:
+        UsageError: the model answers with other labels than the data has, or no test row is there.
+        MissingExtraError: `silmu[report]` is not installed.
+    """
+    extras.require("report")
+    from silmu.steps.evaluate import test_split
+
+    return test_split.evaluate(model, prepared, folder, seconds=seconds, settings=settings)
+
+
+def evaluate_file(model: Path, dataset: Dataset, folder: Path | None) -> Report:
+    """Scores a model on rows that it was not prepared with, such as newer ones.
+
+    Without a target column, or where no label is known to the model, there are no metrics, but what
+    the texts show: how they differ from those of the training, and how many of them were in it.
+
+    Args:
+        model: the model folder; that of a run, for the comparison with its training texts.
+        dataset: the new rows.
+        folder: where metrics.json and report.html go; nothing is written without it.
+
+    Raises:
+        UsageError: the data has more or fewer texts a row than the model reads.
+        MissingExtraError: `silmu[report]` is not installed.
+    """
+    extras.require("report")
+    from silmu.steps.evaluate import new_data
+
+    return new_data.evaluate(model, dataset, folder)
+
+
+def choose_thresholds(probabilities: NDArray[Any], targets: NDArray[Any]) -> list[float]:
+    """For each label the score from which on it is told; of the validation split, for macro F1."""
+    from silmu.steps.prepare import thresholds
+
+    return thresholds.choose_thresholds(probabilities, targets)

@@ -1,0 +1,164 @@
+"""The sealed test split: a model on it, the baselines beside it, and how often it was looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from silmu.errors import UsageError
+from silmu.steps.collect.dataset import Dataset
+from silmu.steps.evaluate import baselines, ledger
+from silmu.steps.evaluate.comparison import compare
+from silmu.steps.evaluate.history import history
+from silmu.steps.evaluate.judged import (
+    Model,
+    Rows,
+    data_of,
+    details_of,
+    groups_of,
+    head,
+    judge,
+    listed,
+    plain,
+    plural,
+    scored_rows,
+    warnings_of,
+    write,
+)
+from silmu.steps.evaluate.metrics import PRIMARY, Scored
+from silmu.steps.evaluate.report import Report
+from silmu.steps.evaluate.scoring import Scorer
+from silmu.steps.prepare.prepared import Prepared, chosen_texts
+
+
+def evaluate(
+    model: Path,
+    prepared: Prepared,
+    folder: Path,
+    *,
+    seconds: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> Report:
+    """Scores a model on the sealed test split, and writes what was found."""
+    started = time.monotonic()
+    seed = int(settings.get("seed") or 0)
+    scorer = Scorer(model)
+    _check(scorer, prepared)
+    dataset, places = prepared.dataset, prepared.rows("test")
+    if not len(places):
+        raise UsageError("the test split has no rows", hint="prepare with test=0.1, say")
+    fingerprint, test = scorer.fingerprint, _fingerprint(dataset, places)
+    looks = ledger.look(folder, model=fingerprint, test=test)
+    beside = ledger.beside(folder, test=test)
+
+    passed = scorer.read(prepared.texts("test"))
+    rows = Rows(dataset, places, prepared.targets("test"), passed)
+    ours = scored_rows(scorer, prepared.kind, rows)
+    groups, by = groups_of(dataset, rows.places)
+    models = {"": Model(ours)}
+    if settings.get("baselines", True):
+        models |= _baselines(prepared, rows, seed)
+    judged = judge(models, groups, seed)
+    own, others = judged.pop(""), judged
+
+    metric = PRIMARY[prepared.kind]
+    compared = {
+        name: compare(
+            metric, own.parts, one.parts, name=name, title=one.model.title, units=own.units
+        )
+        for name, one in others.items()
+    }
+    strong = compared.pop("tfidf", None)
+    values = {
+        **head(scorer, prepared.kind, prepared.labels, fingerprint),
+        "data": data_of(dataset, passed, rows)
+        | {"counts": dict(prepared.counts), "moved": prepared.moved},
+        "look": looks,
+        "looks_beside": beside,
+        "metrics": own.metrics,
+        "baselines": {name: one.metrics for name, one in others.items()},
+        "comparison": strong and {**strong, "others": compared},
+        "warnings": [
+            *_looks_warnings(looks, beside),
+            *warnings_of(passed, rows, ours, prepared.labels, scorer, own.units),
+        ],
+        "seconds": {},
+        "details": details_of(scorer, own, rows, groups, by, seed)
+        | {
+            "baselines": {name: one.model.about for name, one in others.items()},
+            "drift": None,
+        },
+    }
+    values["run"] = history(folder.parent, prepared, settings)
+    values["seconds"] = {**seconds, "evaluate": time.monotonic() - started}
+    report = Report(plain(values))
+    ledger.shown(folder)
+    write(report, folder, model, settings)
+    return report
+
+
+def _baselines(prepared: Prepared, rows: Rows, seed: int) -> dict[str, Model]:
+    kind, labels = prepared.kind, prepared.labels
+    train = _fitting_rows(prepared, "train", seed)
+    validation = _fitting_rows(prepared, "validation", seed)
+    simple = baselines.simplest(kind, prepared.targets("train"), labels)
+    strong = baselines.fit(
+        kind, len(labels), train, validation, of=prepared.counts["train"], seed=seed
+    )
+    named = {"median" if kind == "number" else "majority": simple, "tfidf": strong}
+    everything = np.arange(len(rows))
+    found: dict[str, Model] = {}
+    for name, one in named.items():
+        parts = [everything[i : i + 8192] for i in range(0, len(rows), 8192)]
+        outputs = [one.outputs(["\n".join(text) for text in rows.texts(part)]) for part in parts]
+        scored = Scored.of(kind, rows.targets, np.concatenate(outputs), one.thresholds)
+        found[name] = Model(scored, one.title, one.about)
+    return found
+
+
+def _fitting_rows(prepared: Prepared, split: str, seed: int) -> baselines.Rows:
+    places = prepared.rows(split)
+    if len(places) > baselines.MOST_ROWS:
+        drawn = np.random.default_rng(seed).permutation(places)[: baselines.MOST_ROWS]
+        places = np.sort(drawn)
+    mask = np.zeros(prepared.dataset.num_rows, bool)
+    mask[places] = True
+    texts = ["\n".join(parts) for parts in chosen_texts(prepared.dataset, mask)]
+    table = prepared.dataset.take(places, prepared.dataset.roles.target)
+    return baselines.Rows(texts, prepared.target.encode(table))
+
+
+def _check(scorer: Scorer, prepared: Prepared) -> None:
+    if scorer.kind != prepared.kind or scorer.labels != prepared.labels:
+        raise UsageError(
+            f"the model tells {listed(scorer.labels) or 'a number'}, and the data was prepared "
+            f"for {listed(prepared.labels) or 'a number'}",
+            hint="silmu evaluate MODEL --data FILE scores a model of another run",
+        )
+
+
+def _fingerprint(dataset: Dataset, places: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(dataset.fingerprint.encode())
+    digest.update(places.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _looks_warnings(looks: int, beside: int) -> list[str]:
+    found: list[str] = []
+    if looks > 1:
+        found.append(
+            f"look {looks} at this test split: if what was seen in it before decided anything "
+            "about the model, the figures are too good; choose by the validation split"
+        )
+    if beside:
+        found.append(
+            f"{beside} {plural(beside, 'look')} at the same test rows by runs beside this one: the "
+            "best of several models looks better on them than it is"
+        )
+    return found
