@@ -1,24 +1,31 @@
-# Every target does its own set-up: a virtual environment in .venv, filled by pip.
+# Every target does its own set-up: virtual environments in .venv*, filled by pip.
 PYTHON ?= python3
 BIN = .venv/bin
+LEARN = .venv-train/bin
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check --quiet
 
-# The whole test command. The environment holds neither torch nor transformers, so that this is
-# the torch-free run too; a test says so.
+# The whole test command. What silmu's use half does is tested in .venv, which holds neither torch
+# nor transformers (a test says so); what learns is tested in .venv-train.
 .PHONY: test
-test: .venv/ready
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/deptry src
-	$(BIN)/pytest -q -n 2
+test: .venv/ready .venv-train/ready
+	$(LEARN)/ruff check
+	$(LEARN)/ruff format --check
+	$(LEARN)/pyright
+	$(LEARN)/lint-imports
+	$(LEARN)/deptry src
+	$(BIN)/pytest -q -n 2 --ignore=tests/learn
+	$(LEARN)/pytest -q -n 2 tests/learn
 
-# Sentences compared by the packaged MiniLM: real weights, without torch.
+# The whole road on real film reviews: collect, prepare, design, train, evaluate, use.
 .PHONY: demo
 demo: .venv-demo/ready
-	@.venv-demo/bin/python examples/compare_sentences.py
+	@test -d runs/demo/5-report || .venv-demo/bin/silmu train $$(test -f runs/demo/run.toml \
+		&& echo runs/demo || echo --config $(DEMO) --output runs/demo) >/dev/null
+	@.venv-demo/bin/silmu use runs/demo/4-model \
+		"I love this product! It's absolutely wonderful." \
+		"I'm really disappointed. It didn't work as expected."
+DEMO = recipes/text-classification/rotten-tomatoes-minilm.toml
 
 # What `pip install silmu` brings, in packages and megabytes.
 .PHONY: size
@@ -40,12 +47,24 @@ build: .venv/ready
 
 .venv/ready: pyproject.toml | .venv/bin/python
 	@$(PIP) install --editable . --group test
-	@$(PIP) install --no-deps --group weights
+	@$(PIP) install --no-deps --group real
+	@touch $@
+
+# Torch for processors only, where its makers' own index can be reached: without that pip would
+# fetch gigabytes for graphics cards. `make TORCH=torch test` takes what pip finds by itself.
+TORCH_INDEX = https://download.pytorch.org/whl/cpu
+TORCH ?= torch==2.13.0 $(shell $(PYTHON) -c "import urllib.request as u; \
+	u.urlopen('$(TORCH_INDEX)/', timeout=5); print('--index-url $(TORCH_INDEX)')" 2>/dev/null)
+.venv-train/ready: pyproject.toml | .venv-train/bin/python
+	@$(PIP) install $(TORCH)
+	@$(PIP) install --editable '.[train]' --group test
+	@$(PIP) install --no-deps --group real
 	@touch $@
 
 .venv-demo/ready: pyproject.toml | .venv-demo/bin/python
-	@$(PIP) install --editable .
-	@$(PIP) install --no-deps --group weights
+	@$(PIP) install $(TORCH)
+	@$(PIP) install --editable '.[train]'
+	@$(PIP) install --no-deps --group real
 	@touch $@
 
 # The comparison of README, about an hour with its set-up. BENCH holds environments and models: 8 GB.

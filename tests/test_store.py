@@ -123,11 +123,19 @@ def old_file(root: Path) -> None:
     store.write_file(root / "run.toml", b"old" * 50)
 
 
+def pieces(root: Path) -> None:
+    with store.new_file(root / "run.toml") as file:
+        for _ in range(2):
+            file.write(b"new" * 35)
+            file.flush()
+
+
 SCENARIOS = {
     "folder": Scenario(one_step, lambda root: write_step(root, "deep/er/step-2"), folder_state),
     "file": Scenario(
         old_file, lambda root: store.write_file(root / "run.toml", b"new" * 70), file_state
     ),
+    "pieces": Scenario(old_file, pieces, file_state),
     "pointer": Scenario(
         two_steps, lambda root: store.write_pointer(root, "LATEST", "step-2"), pointer_state
     ),

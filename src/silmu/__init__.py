@@ -12,19 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from silmu.pipelines import pipeline as pipeline
+    from silmu.run import Run as Run
+    from silmu.run import evaluate as evaluate
+    from silmu.run import train as train
     from silmu.runtime.generate.sampling import set_seed as set_seed
     from silmu.runtime.generate.streamers import TextIteratorStreamer as TextIteratorStreamer
     from silmu.runtime.generate.streamers import TextStreamer as TextStreamer
 
 __version__ = "0.1.0"
-__all__ = ["TextIteratorStreamer", "TextStreamer", "__version__", "pipeline", "set_seed"]
+__all__ = [
+    "Run",
+    "TextIteratorStreamer",
+    "TextStreamer",
+    "__version__",
+    "evaluate",
+    "pipeline",
+    "set_seed",
+    "train",
+]
 
 # numpy's threads, idle since its import, would look for work for a tenth of a second, and slow down
 # the engine's start by as much as they take of the machine. So they sleep after 2^18 cycles.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "18")
 
 _MODULES = {
+    "Run": "silmu.run",
+    "evaluate": "silmu.run",
     "pipeline": "silmu.pipelines",
+    "train": "silmu.run",
     "set_seed": "silmu.runtime.generate.sampling",
     "TextIteratorStreamer": "silmu.runtime.generate.streamers",
     "TextStreamer": "silmu.runtime.generate.streamers",

@@ -3,7 +3,7 @@
 The file name is the registration. `text-classification` is `pipelines/text_classification.py`
 and `bert` is whichever file of `graphs/` lists it in MODEL_TYPES. What a file declares above its
 first class or function is read with `ast`, so asking never imports it; other packages add to the
-same lists by the entry-point groups `silmu.pipelines` and `silmu.graphs`.
+same lists by the entry-point groups `silmu.pipelines`, `silmu.graphs` and `silmu.tasks`.
 """
 
 from __future__ import annotations
@@ -84,6 +84,26 @@ def pipeline_module(task: str) -> ModuleType:
     if _file("pipelines", task).is_file():
         return importlib.import_module(f"silmu.pipelines.{task.replace('-', '_')}")
     return importlib.import_module(pipelines()[task].module)
+
+
+def tasks() -> dict[str, Declared]:
+    """Every task that can be learnt, by its Hub id, in alphabetical order."""
+    return _by_task(_declared("tasks"))
+
+
+def task_module(name: str) -> ModuleType:
+    """The imported module of `tasks/` that learns a task, given by its Hub id.
+
+    Raises:
+        UnknownTaskError: the task can only be used, with a model that others trained.
+    """
+    known = tasks()
+    if name not in known:
+        raise UnknownTaskError(
+            f"`{name}` cannot be trained here; there are {', '.join(known)}",
+            hint=f'silmu.pipeline("{name}", model=...) answers with a trained model',
+        )
+    return importlib.import_module(known[name].module)
 
 
 def task_of_architecture(architecture: str) -> str | None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,6 +68,9 @@ READ_FLAGS = {"O_RDONLY", "O_CLOEXEC", "O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "
 MAY_WRITE = {
     # Into a file that the store opened, and that it seals.
     "graphs/_builder.py": {"?.tofile"},
+    # Into bytes, which the store writes.
+    "steps/train/checkpoints.py": {"?.save"},
+    "steps/train/export.py": {"?.save"},
     # Into nothing, when the reader of stdout has left.
     "cli/__init__.py": {"os.open"},
 }
@@ -209,6 +213,8 @@ MAY_IMPORT = {
     "__init__.py": {"importlib.import_module"},
     # The verbs, which are files of its own package.
     "cli/__init__.py": {"importlib.import_module"},
+    # To find a package's folder, which imports nothing.
+    "runtime/packages.py": {"importlib.util.find_spec"},
     # What silmu depends on, to say whether it works.
     "cli/doctor.py": {"importlib.import_module"},
 }
@@ -292,7 +298,12 @@ def import_all(modules: list[str], *search: Path) -> dict[str, str]:
     """Imports modules where torch cannot be imported; which failed, and how."""
     done = python(
         "import sys, json, importlib\n"
-        f"sys.modules |= dict.fromkeys({HEAVY!r})\n"
+        "class Absent:\n"
+        # Not None in sys.modules: SciPy takes what is there for the module.
+        "    def find_spec(name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {HEAVY!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent)\n"
         "failed = {}\n"
         f"for name in {modules!r}:\n"
         "    try:\n"
@@ -310,8 +321,17 @@ def module_of(name: str) -> str:
     return f"silmu/{name}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+def far_side(name: str) -> bool:
+    return name.startswith(("networks/", "steps/train/"))
+
+
 def test_every_module_imports_without_torch() -> None:
-    assert import_all(list(map(module_of, FILES))) == {}
+    near = [module_of(name) for name in FILES if not far_side(name)]
+    # On the base installation the packages of the extras are missing too, which the steps read
+    # data with; where they are there, the steps are imported as well.
+    if find_spec("duckdb") is None:
+        near = [name for name in near if not name.startswith("silmu.steps.")]
+    assert import_all(near) == {}
 
 
 def test_a_module_that_needs_torch_is_caught(tmp_path: Path) -> None:

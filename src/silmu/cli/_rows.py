@@ -1,145 +1,202 @@
-"""Files of rows: read one after another, and written with what was predicted beside them."""
+"""Sources of rows, read one block after another.
+
+Tables of text and lines of JSON are read here, without any extra, and a cell of a table stays the
+text that it was. Parquet keeps its types. Whatever else there is, `steps.collect` reads.
+"""
 
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO, cast, final
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast, final
 
-from silmu import store
-from silmu.cli._words import as_json
 from silmu.errors import UsageError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+OTHERS = ";\t|"
 LINES = (".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
+PACKED = (".gz", ".bz2")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".hwp", ".docx", ".pdf")
 ADDED = ("prediction", "score", "error")
-_BOM = "\ufeff"
+BOM = "\ufeff"
 
 Row = dict[str, Any]
 
 
-def read(path: Path) -> Iterator[Row]:
-    """The rows of a file, each by the names of its columns.
+# ── what is read ───────────────────────────────────────────────────────────────────────────────
+
+
+class Block(ABC):
+    """Some rows in a row."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def values(self, column: str) -> list[Any]:
+        """What the rows hold in a column; None where they hold nothing."""
+
+    @abstractmethod
+    def rows(self) -> list[Row]:
+        """The rows, each by the names of its columns."""
+
+    @abstractmethod
+    def table(self) -> pa.Table:
+        """The rows as a table of Arrow."""
+
+
+class Source(ABC):
+    """Rows with named columns; read once."""
+
+    name: str
+    columns: list[str] | None = None
+    """Their names; None where each row has its own."""
+    schema: pa.Schema | None = None
+    """Their types; None where all is text."""
+    delimiter: str | None = None
+    marked: bool = False
+    """Whether a spreadsheet needs a mark at the beginning to read it, as it did of this file."""
+
+    @abstractmethod
+    def first(self) -> Row | None:
+        """The first row, which stays to be read; None where there is none."""
+
+    @abstractmethod
+    def blocks(self, size: int) -> Iterator[Block]:
+        """All rows, so many at a time; only the last block may be shorter."""
+
+    def share(self) -> float | None:
+        """Which part of it has been read; None where that cannot be known."""
+        return None
+
+    def has_changed(self) -> bool:
+        """Whether it was seen to change since it was opened."""
+        return False
+
+    def close(self) -> None:
+        """Closes its file."""
+        return
+
+
+def open_source(source: str, *, query: str | None = None, typed: bool = False) -> Source:
+    """The rows of a source.
+
+    Args:
+        source: a file, or what else `steps.collect` reads.
+        query: SQL over the source.
+        typed: whether columns need types, as those of Parquet do.
 
     Raises:
-        UsageError: no such file, none of the known kinds, or a row that does not fit the others.
+        UsageError: no such file, none of the known kinds, or it has a column that answers go to.
+        MissingExtraError: it takes an extra to read it.
     """
-    kind = _kind(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = _read_lines(path, file) if kind in LINES else _read_table(path, file, kind)
-            for row in rows:
-                if taken := [name for name in ADDED if name in row]:
-                    raise UsageError(
-                        f"`{path}` already has a column `{taken[0]}`, which answers go to",
-                        hint="rename or remove it",
-                    )
-                yield row
-    except UnicodeDecodeError as error:
-        raise UsageError(f"`{path}` is not UTF-8: {error}", hint="save it as UTF-8") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from error
+    path = _path(source)
+    suffix, is_packed = suffix_of(path)
+    if suffix in SPREADSHEETS:
+        raise UsageError(
+            f"`{source}` is not one of the kinds of file that can be read: "
+            f"{', '.join((*DELIMITERS, *LINES, '.json', *PARQUET))}, also packed as .gz",
+            hint="in the spreadsheet, save it as CSV" if suffix in SPREADSHEETS[:5] else None,
+        )
+    is_one = query is None and not any(letter in source for letter in "*?[")
+    if is_one and suffix in DELIMITERS:
+        return _Table(path)
+    if is_one and suffix in LINES and not typed:
+        return _Lines(path)
+    if is_one and suffix in PARQUET and not is_packed and not path.is_dir():
+        return _Parquet(path)
+    return _Collected(source, query)
 
 
-def choose_column(path: Path, row: Row, name: str | None) -> str:
+def choose_column(source: str, row: Row, name: str | None) -> str:
     """The column whose texts are answered: the one that is named, or the only one of text."""
     columns = ", ".join(f"`{column}`" for column in row)
     if name is not None:
         if name not in row:
-            raise UsageError(f"`{path}` has no column `{name}`; it has {columns}")
+            raise UsageError(f"`{source}` has no column `{name}`; it has {columns}")
         return name
     texts = [column for column, value in row.items() if _is_text(value)]
     if len(row) == 1:
         texts = list(row)
     if len(texts) != 1:
         raise UsageError(
-            f"`{path}` has {len(texts) or 'no'} columns of text among {columns}",
+            f"`{source}` has {len(texts) or 'no'} columns of text among {columns}",
             hint="name the one that is to be answered: --input COLUMN",
         )
     return texts[0]
 
 
-@final
-class Writer:
-    """Rows that become a file of the kind that its name says, when all of them are there."""
+def fingerprint(source: str) -> dict[str, Any]:
+    """What tells a source from a changed one: sizes and content of files; else its name."""
+    import hashlib
 
-    def __init__(self, path: Path, *, like: Path) -> None:
-        self.path = path
-        self._kind = _kind(path)
-        self._text = io.StringIO(newline="")
-        self._columns: list[str] = []
-        # A spreadsheet that wrote the mark needs it to read Korean back.
-        if self._kind in DELIMITERS and like.read_bytes()[:3] == _BOM.encode():
-            self._text.write(_BOM)
-
-    def add(self, row: Row) -> None:
-        """Appends a row; the first one says which columns there are."""
-        if self._kind in LINES:
-            self._text.write(f"{as_json(row)}\n")
-            return
-        table = csv.writer(self._text, delimiter=DELIMITERS[self._kind], lineterminator="\n")
-        if not self._columns:
-            self._columns = list(row)
-            table.writerow(self._columns)
-        if new := [name for name in row if name not in self._columns]:
-            raise UsageError(
-                f"a row has the column `{new[0]}`, and the first row has not",
-                hint="write such rows to a .jsonl file",
-            )
-        table.writerow([_cell(row.get(name)) for name in self._columns])
-
-    def finish(self) -> None:
-        """Puts the file in its place, whole."""
-        store.write_file(self.path, self._text.getvalue().encode())
+    path = _path(source)
+    if path.is_file():
+        files = [path]
+    elif path.is_dir():
+        files = [one for one in sorted(path.rglob("*")) if one.is_file()]
+    else:
+        # A pattern may be absolute, which those of Path may not.
+        files = [Path(one) for one in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
+    whole = hashlib.sha256()
+    # A name may hold a password, and where it lies is of no matter to files.
+    whole.update(b"" if files else source.encode())
+    size = 0
+    for one in files:
+        with _reading(one), one.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+            size += file.tell()
+    return {"bytes": size, "sha256": whole.hexdigest()}
 
 
-def _kind(path: Path) -> str:
-    kind = path.suffix.lower()
-    if kind not in (*DELIMITERS, *LINES):
-        raise UsageError(
-            f"`{path}` is not one of the kinds of file that can be read and written: "
-            f"{', '.join((*DELIMITERS, *LINES))}"
-        )
-    return kind
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """Says of a file that cannot be read why it cannot."""
+    import zlib
 
-
-def _read_table(path: Path, file: TextIO, kind: str) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # a text may be longer than a cell of a spreadsheet
-    table = csv.reader(file, delimiter=DELIMITERS[kind], strict=True)
     try:
-        header = next(table, None)
-        if not header:
-            raise UsageError(f"`{path}` is empty; its first line must name the columns")
-        if len({*header}) < len(header):
-            raise UsageError(f"`{path}` has two columns of the same name: {', '.join(header)}")
-        for cells in table:
-            if not cells:
-                continue  # a blank line is no row, as a last one shows
-            if len(cells) != len(header):
-                raise UsageError(
-                    f"line {table.line_num} of `{path}` has {len(cells)} cells, "
-                    f"and the first line names {len(header)} columns",
-                    hint="a comma, a quote or a line break inside a text needs quotes around it",
-                )
-            yield dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise UsageError(f"line {table.line_num} of `{path}`: {error}") from error
+        yield
+    except UsageError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UsageError(f"`{path}` is not UTF-8: {error}", hint="save it as UTF-8") from error
+    except (EOFError, zlib.error) as error:
+        raise UsageError(f"`{path}` is cut short or damaged: {error}") from error
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}") from error
 
 
-def _read_lines(path: Path, file: TextIO) -> Iterator[Row]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        row: Any = None
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-        if not isinstance(row, Mapping):
-            raise UsageError(f"line {number} of `{path}` is not a JSON object")
-        yield dict(cast("Mapping[str, Any]", row))
+def _path(source: str) -> Path:
+    if not source.startswith("package:"):
+        return Path(source)
+    from silmu.runtime import packages
+
+    return packages.locate(source)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def suffix_of(path: Path) -> tuple[str, bool]:
+    """The end of a name that says what is in a file, and whether that is packed."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_packed = bool(suffixes) and suffixes[-1] in PACKED
+    if is_packed:
+        suffixes.pop()
+    return (suffixes[-1] if suffixes else ""), is_packed
 
 
 def _is_text(value: Any) -> bool:
@@ -152,7 +209,325 @@ def _is_text(value: Any) -> bool:
     return False
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else as_json(value)
+def _refuse_taken(source: str, columns: Mapping[str, Any] | list[str]) -> None:
+    if taken := [name for name in ADDED if name in columns]:
+        raise UsageError(
+            f"`{source}` already has a column `{taken[0]}`, which answers go to",
+            hint="rename or remove it",
+        )
+
+
+# ── text ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@final
+class _Rows(Block):
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def values(self, column: str) -> list[Any]:
+        return [row.get(column) for row in self._rows]
+
+    def rows(self) -> list[Row]:
+        return self._rows
+
+    def table(self) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.table({name: pa.array(self.values(name), pa.string()) for name in self._rows[0]})
+
+
+class _Text(Source):
+    """A file of text, which may be packed."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._raw: IO[bytes] | None = None
+        with _reading(path):
+            self._size = path.stat().st_size
+            self._stamp = _stamp(path)
+        self.encoding, self.marked = _encoding(path)
+        self._reader = self._all()
+        self._rows: Iterator[Row] = self._reader
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def first(self) -> Row | None:
+        row = next(self._rows, None)
+        self._rows = iter(()) if row is None else chain([row], self._rows)
+        return row
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        while block := list(islice(self._rows, size)):
+            yield _Rows(block)
+
+    def share(self) -> float | None:
+        # Of a packed file too, this is where its reader is on the disk.
+        if self._raw is None or not self._size:
+            return None
+        return 1.0 if self._raw.closed else self._raw.tell() / self._size
+
+    def has_changed(self) -> bool:
+        with _reading(self._path):
+            return _stamp(self._path) != self._stamp
+
+    def _all(self) -> Generator[Row]:
+        with _reading(self._path), self._open() as file:
+            yield from self._read(file)
+
+    @contextmanager
+    def _open(self) -> Generator[TextIO]:
+        with (
+            self._path.open("rb") as self._raw,
+            _unpacked(self._path, self._raw) as unpacked,
+            io.TextIOWrapper(unpacked, self.encoding, newline="") as file,
+        ):
+            yield file
+
+    @abstractmethod
+    def _read(self, file: TextIO) -> Iterator[Row]: ...
+
+
+@final
+class _Table(_Text):
+    """CSV and TSV."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        csv.field_size_limit(2**31 - 1)  # a text may be longer than a cell of a spreadsheet
+        with _reading(path), self._open() as file:
+            self.delimiter = _delimiter(file, DELIMITERS[suffix_of(path)[0]])
+        with _reading(path), self._open() as file:
+            table = csv.reader(file, delimiter=self.delimiter, strict=True)
+            try:
+                self.columns = list(next(table, ()))
+            except csv.Error as error:
+                raise UsageError(f"line {table.line_num} of `{path}`: {error}") from error
+        if not self.columns:
+            raise UsageError(f"`{path}` is empty; its first line must name the columns")
+        if len({*self.columns}) < len(self.columns):
+            columns = ", ".join(self.columns)
+            raise UsageError(f"`{path}` has two columns of the same name: {columns}")
+        _refuse_taken(self.name, self.columns)
+
+    def _read(self, file: TextIO) -> Iterator[Row]:
+        header = self.columns or []
+        table = csv.reader(file, delimiter=self.delimiter or ",", strict=True)
+        try:
+            next(table, None)
+            for cells in table:
+                if not cells:
+                    continue  # a blank line is no row, as a last one shows
+                if len(cells) != len(header):
+                    raise UsageError(
+                        f"line {table.line_num} of `{self.name}` has {len(cells)} cells, "
+                        f"and the first line names {len(header)} columns",
+                        hint="a comma, a quote or a line break inside a text needs quotes "
+                        "around it",
+                    )
+                yield dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise UsageError(f"line {table.line_num} of `{self.name}`: {error}") from error
+
+
+@final
+class _Lines(_Text):
+    """One JSON object a line."""
+
+    def _read(self, file: TextIO) -> Iterator[Row]:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            row: Any = None
+            with suppress(ValueError, RecursionError):
+                row = json.loads(line)
+            if not isinstance(row, Mapping):
+                raise UsageError(f"line {number} of `{self.name}` is not a JSON object")
+            _refuse_taken(self.name, cast("Mapping[str, Any]", row))
+            yield dict(cast("Mapping[str, Any]", row))
+
+
+def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes]:
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        import gzip
+
+        return cast("IO[bytes]", gzip.open(raw, "rb"))
+    if suffix == ".bz2":
+        import bz2
+
+        return cast("IO[bytes]", bz2.open(raw, "rb"))
+    return raw
+
+
+def _encoding(path: Path) -> tuple[str, bool]:
+    """How a file writes its letters, and whether a mark must say so to a spreadsheet."""
+    with _reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
+        start = file.read(3)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") and _decodes(path, "utf-16") is None:
+        return "utf-16", True
+    wrong = _decodes(path, "utf-8")
+    if wrong is None:
+        return "utf-8-sig", start == BOM.encode()
+    # What spreadsheets in Korean write where they are asked for no other.
+    if _decodes(path, "cp949") is None:
+        import logging
+
+        logging.getLogger("silmu").warning(
+            "`%s` is not UTF-8 and is read as CP949; what is written is UTF-8", path
+        )
+        return "cp949", True
+    with _reading(path):
+        raise wrong
+
+
+def _decodes(path: Path, encoding: str) -> UnicodeDecodeError | None:
+    import codecs
+
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with _reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
+        try:
+            while piece := file.read(1 << 20):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            return error
+    return None
+
+
+def _delimiter(file: TextIO, usual: str) -> str:
+    """What separates the cells of the first line: the usual, unless it is not in it at all."""
+    header = file.readline(1 << 20)
+    if usual in header:
+        return usual
+    return max(OTHERS, key=header.count) if any(map(header.count, OTHERS)) else usual
+
+
+# ── Arrow ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@final
+class _Arrow(Block):
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def values(self, column: str) -> list[Any]:
+        return self._table.column(column).to_pylist()
+
+    def rows(self) -> list[Row]:
+        return self._table.to_pylist()
+
+    def table(self) -> pa.Table:
+        return self._table
+
+
+class _Typed(Source):
+    """Batches of Arrow, of whatever size."""
+
+    schema: pa.Schema
+
+    def __init__(self, name: str, schema: pa.Schema) -> None:
+        self.name = name
+        self.schema = schema
+        self.columns = list(self.schema.names)
+        if len({*self.columns}) < len(self.columns):
+            columns = ", ".join(self.columns)
+            raise UsageError(f"`{self.name}` has two columns of the same name: {columns}")
+        _refuse_taken(self.name, self.columns)
+        self._batches = self._all()
+
+    def first(self) -> Row | None:
+        for batch in self._batches:
+            if batch.num_rows:
+                self._batches = chain([batch], self._batches)
+                return batch.slice(0, 1).to_pylist()[0]
+        return None
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        return map(_Arrow, even(self._batches, self.schema, size))
+
+    @abstractmethod
+    def _all(self) -> Iterator[pa.RecordBatch]: ...
+
+
+def even(batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
+    """The rows of batches of any size, so many at a time."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    missing = size
+    for batch in batches:
+        while batch.num_rows:
+            waiting.append(batch.slice(0, missing))
+            batch = batch.slice(missing)
+            missing -= waiting[-1].num_rows
+            if not missing:
+                yield pa.Table.from_batches(waiting, schema)
+                waiting, missing = [], size
+    if waiting:
+        yield pa.Table.from_batches(waiting, schema)
+
+
+@final
+class _Parquet(_Typed):
+    def __init__(self, path: Path) -> None:
+        from silmu import extras
+
+        extras.require("data")
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._path = path
+        self._read = 0
+        with _reading(path):
+            self._stamp = _stamp(path)
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"`{path}` cannot be read: {error}") from error
+        super().__init__(str(path), self._file.schema_arrow)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def share(self) -> float | None:
+        return self._read / max(self._file.metadata.num_rows, 1)
+
+    def has_changed(self) -> bool:
+        with _reading(self._path):
+            return _stamp(self._path) != self._stamp
+
+    def _all(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        try:
+            for batch in self._file.iter_batches(batch_size=1024):
+                self._read += batch.num_rows
+                yield batch
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"`{self.name}` cannot be read: {error}") from error
+
+
+@final
+class _Collected(_Typed):
+    """Whatever else `steps.collect` reads."""
+
+    def __init__(self, source: str, query: str | None) -> None:
+        from silmu import extras
+
+        extras.require("data")
+        from silmu.steps import collect
+
+        schema, self._given = collect.rows(source, query=query)
+        super().__init__(collect.describe(source), schema)
+
+    def _all(self) -> Iterator[pa.RecordBatch]:
+        yield from self._given

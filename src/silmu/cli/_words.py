@@ -16,7 +16,21 @@ def as_json(value: Any) -> str:
     >>> as_json({"label": "좋음", "score": 0.5})
     '{"label": "좋음", "score": 0.5}'
     """
-    return json.dumps(value, ensure_ascii=False, default=lambda array: array.tolist())
+    return json.dumps(value, ensure_ascii=False, default=plain)
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has no word for, in one that it has: arrays as lists, dates as texts.
+
+    >>> import datetime
+    >>> plain(datetime.date(2024, 2, 29))
+    '2024-02-29'
+    """
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def as_line(answer: Any, given: Any) -> str:

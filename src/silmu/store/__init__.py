@@ -2,8 +2,9 @@
 
 A folder is written beside its target under a `.tmp-` name, flushed, sealed by a manifest of sizes
 and SHA-256 that is written last, and renamed to a name that never existed. A file is written beside
-its target and renamed over it. A pointer file such as `LATEST` names the newest folder; a reader
-that cannot trust the pointer takes the newest folder whose manifest verifies.
+its target, at once or piece by piece, and renamed over it. A pointer file such as `LATEST` names
+the newest folder; a reader that cannot trust the pointer takes the newest folder whose manifest
+verifies.
 
     lock(run), reserve(run, n)
     new_folder(run/"step-2"), write_pointer(run, "LATEST", "step-2"), remove(run/"step-1")
@@ -20,6 +21,7 @@ from silmu.store._disk import SITES, failpoint, observe
 from silmu.store._folders import FolderWriter, new_folder, remove, reserve
 from silmu.store._locks import LOCK, lock
 from silmu.store._manifests import FORMAT, MANIFEST, FileRecord, Manifest, verify
+from silmu.store._pieces import new_file
 from silmu.store._pointers import read_pointer, write_file, write_pointer
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Manifest",
     "failpoint",
     "lock",
+    "new_file",
     "new_folder",
     "observe",
     "read_pointer",

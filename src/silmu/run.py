@@ -1,0 +1,399 @@
+"""A run: the six steps in their order, in one folder, each skipped where it is done.
+
+runs/reviews-text-classification-1/
+├── run.toml        every effective setting; given back, it repeats the run
+├── 1-dataset/      the rows, by what roles, what was dropped and why
+├── 2-prepared/     sealed splits, and what the network reads
+├── 3-design.json   the network and its cost
+├── 4-train/        checkpoints and log.jsonl
+├── 4-model/        the model folder
+├── 5-report/       metrics.json and report.html
+└── seconds.json    how long each step took
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import tomllib
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from silmu import __version__, extras, registry, store
+from silmu.errors import LockedError, ModelNotFoundError, UsageError
+from silmu.runtime import schema
+from silmu.runtime.folder import Folder
+
+if TYPE_CHECKING:
+    from silmu.steps.design.plan import Design
+    from silmu.steps.evaluate.report import Report
+    from silmu.tasks._base import Config, Task
+
+T = TypeVar("T")
+
+STEPS = ("collect", "prepare", "design", "train", "evaluate")
+SETTINGS = "run.toml"
+SECONDS = "seconds.json"
+RUNS = Path("runs")
+PATIENCE_SECONDS = 3600.0
+"""How long a process that is not the first waits for the design."""
+
+IN_MEMORY = "(given in Python)"
+"""What run.toml says of data that was no file."""
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """A run folder, and what it holds so far."""
+
+    path: Path
+    task: str
+
+    @property
+    def model(self) -> Path:
+        """The model folder.
+
+        Raises:
+            ModelNotFoundError: training has not ended.
+        """
+        model = self.path / "4-model"
+        if not model.is_dir():
+            raise ModelNotFoundError(
+                f"the run {self.path} has no model yet", hint=f"silmu train {self.path}"
+            )
+        return model
+
+    @property
+    def report(self) -> Report:
+        """What evaluation found; `run.report["accuracy"].value` and `.interval`."""
+        from silmu.steps.evaluate.report import Report
+
+        return Report.open(self.path / "5-report")
+
+    @property
+    def design(self) -> Design | None:
+        """The network and its cost; None where the run has not come so far."""
+        from silmu.steps.design.plan import Design
+
+        return Design.open(self.path)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every effective setting."""
+        return _read_settings(self.path / SETTINGS)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each step took, interruptions not counted."""
+        path = self.path / SECONDS
+        return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def train(
+    task: str | Path | None = None,
+    *,
+    data: Any = None,
+    query: str | None = None,
+    input: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    network: str | None = None,
+    budget: str | None = None,
+    output: str | Path | None = None,
+    config: str | Path | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    until: str = "evaluate",
+    quiet: bool = False,
+) -> Run:
+    """From data to a model that answers, and a report that says how well.
+
+    >>> run = train("text-classification", data="reviews.csv")           # doctest: +SKIP
+    >>> run.report["accuracy"].interval                                  # doctest: +SKIP
+    (0.81, 0.84)
+
+    Args:
+        task: a Hub id; or the folder of a run, which goes on where it was interrupted.
+        data: a file, a glob, a folder, a hub id, `package:NAME/path`, a data frame, or dicts.
+        query: a SELECT over the source, as the table `data`.
+        input, target, group, time: columns, with commas between; guessed where not given.
+        network: what the task offers, a model folder to fine-tune, or `auto`.
+        budget: how long training may take, such as `10m`.
+        output: the run folder; `runs/<data>-<task>-<n>`, if not given.
+        config: a TOML file of settings: a recipe, or the run.toml of another run.
+        settings: any other setting of the task.
+        until: the last step that is done.
+        quiet: tell nothing of how it goes; else lines go to stderr.
+
+    Started by torchrun, the processes train together; name the run folder then.
+
+    Raises:
+        UsageError: a setting is wrong; before any work is done.
+        InputError: the data cannot be learnt from.
+        MissingExtraError: a package that is needed is not installed.
+        LockedError: another process works on the run.
+    """
+    if until not in STEPS:
+        raise UsageError(f"until is {until!r}; it may be {', '.join(STEPS)}")
+    extras.require("train" if STEPS.index(until) > 1 else "data")
+    given = {
+        "query": query,
+        "input": input,
+        "target": target,
+        "group": group,
+        "time": time,
+        "network": network,
+        "budget": budget,
+        "device": device,
+        "dtype": dtype,
+        "seed": seed,
+        **(settings or {}),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if data is not None:
+        given["data"] = str(data) if isinstance(data, str | Path) else IN_MEMORY
+    if int(os.environ.get("RANK", "0")):
+        return _follow(Path(output or task or "."), quiet)
+    if task is not None and (Path(task) / SETTINGS).is_file():
+        return _resume(Path(task), data, given, until, quiet)
+    if config is not None:
+        given = {**_read_settings(Path(config)), **given}
+    name = _task_name(task, given)
+    given = {key: value for key, value in given.items() if key not in ("task", "silmu")}
+    kind = _task_class(name)
+    chosen = kind.Config().changed(given)
+    if not chosen.data:
+        raise UsageError("no data was given", hint="--data FILE, or data=... in Python")
+    source = chosen.data if data is None or isinstance(data, str | Path) else data
+    with _claimed(output, name, source) as folder:
+        _write_settings(folder, name, chosen)
+        return _go(Run(folder, name), kind, chosen, source, until, quiet)
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    data: Any = None,
+    query: str | None = None,
+    input: str | None = None,
+    target: str | None = None,
+    output: str | Path | None = None,
+) -> Report:
+    """How well a model answers: on its run's sealed test split, or on other data.
+
+    Args:
+        model: a model folder or a run.
+        data: rows that the model has not seen; the test split of its run, if not given.
+        output: the folder for the rows and the report, if it is about other data;
+            `runs/<data>-evaluation-<n>`, if not given.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+        UsageError: no data was given, and the model is not in a run.
+    """
+    from silmu.steps import evaluate as evaluation
+    from silmu.steps.collect import collect
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.prepare.prepared import Prepared
+
+    extras.require("report")
+    path = Path(model)
+    folder = path if (path / SETTINGS).is_file() else path.parent
+    model = path / "4-model" if folder == path else path
+    if data is None:
+        if not (folder / SETTINGS).is_file():
+            raise UsageError(
+                f"{model} is not in the folder of a run, so there is no test split to look at",
+                hint="give --data FILE with rows that it has not seen",
+            )
+        run = Run(folder, _read_settings(folder / SETTINGS)["task"])
+        dataset = Dataset.open(folder / "1-dataset")
+        prepared = Prepared.open(folder / "2-prepared", dataset)
+        return evaluation.evaluate_texts(
+            run.model, prepared, folder / "5-report", seconds=run.seconds, settings=run.settings
+        )
+    names = _columns_of(Path(model))
+    with _claimed(output, "evaluation", data) as place:
+        dataset = collect(
+            data,
+            place / "1-dataset",
+            kind="text",
+            query=query,
+            input=input or names.get("input"),
+            target=target or names.get("target"),
+            need_target=False,
+        )
+        return evaluation.evaluate_file(Path(model), dataset, place / "5-report")
+
+
+def _columns_of(model: Path) -> dict[str, str]:
+    """The columns that a model was trained on, by role, with commas between."""
+    known = schema.Schema.open(Folder(model, str(model)))
+    columns = () if known is None else known.columns
+    named = {
+        role: ",".join(column.name for column in columns if column.role == role)
+        for role in ("input", "target")
+    }
+    return {role: names for role, names in named.items() if names}
+
+
+def _resume(
+    folder: Path,
+    data: Any,
+    given: Mapping[str, Any],
+    until: str,
+    quiet: bool,
+) -> Run:
+    stored = _read_settings(folder / SETTINGS)
+    changed = sorted(k for k, v in given.items() if stored.get(k) != v and k != "data")
+    if changed:
+        raise UsageError(
+            f"the run {folder} was begun with other settings: {', '.join(changed)}",
+            hint="a run keeps its settings; leave them out to go on, or begin a new run",
+        )
+    name = stored.pop("task")
+    stored.pop("silmu", None)
+    kind = _task_class(name)
+    config = kind.Config().changed(stored)
+    source = config.data if data is None or isinstance(data, str | Path) else data
+    with store.lock(folder):
+        return _go(Run(folder, name), kind, config, source, until, quiet)
+
+
+def _follow(folder: Path, quiet: bool) -> Run:
+    """The part of a process that is not the first: it trains with the others, and writes nothing.
+
+    Raises:
+        UsageError: the first process has made no design in this folder for an hour.
+    """
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.design.plan import FILE, Design
+    from silmu.steps.prepare.prepared import Prepared
+
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (folder / FILE).exists():
+        if time.monotonic() > end:
+            raise UsageError(
+                f"no design appeared in {folder}",
+                hint="torchrun ... -m silmu train RUN, after `silmu design RUN`",
+            )
+        time.sleep(0.2)
+    stored = _read_settings(folder / SETTINGS)
+    run = Run(folder, stored.pop("task"))
+    stored.pop("silmu", None)
+    kind = _task_class(run.task)
+    task = kind(kind.Config().changed(stored), folder, quiet=quiet)
+    prepared = Prepared.open(folder / "2-prepared", Dataset.open(folder / "1-dataset"))
+    design = Design.open(folder)
+    assert design is not None
+    task.train(design, prepared)
+    return run
+
+
+def _go(
+    run: Run,
+    kind: type[Task[Any]],
+    config: Config,
+    source: Any,
+    until: str,
+    quiet: bool,
+) -> Run:
+    """The steps that are not done yet, up to the last one wanted."""
+    task = kind(config, run.path, quiet=quiet)
+    dataset = _timed(run, "collect", lambda: task.collect(source))
+    if until == "collect":
+        return run
+    prepared = _timed(run, "prepare", lambda: task.prepare(dataset))
+    _write_settings(run.path, run.task, task.config)
+    if until == "prepare":
+        return run
+    design = _timed(run, "design", lambda: task.design(prepared))
+    _write_settings(run.path, run.task, task.config)
+    if until == "design":
+        return run
+    model = _timed(run, "train", lambda: task.train(design, prepared))
+    if until == "train":
+        return run
+    if not (run.path / "5-report" / "metrics.json").exists():
+        task.evaluate(model, prepared, run.seconds)
+    return run
+
+
+def _timed(run: Run, step: str, work: Callable[[], T]) -> T:
+    """Does a step, and writes down how long it took where that was its first time."""
+    start = time.monotonic()
+    result = work()
+    if step not in (known := run.seconds):
+        known[step] = round(time.monotonic() - start, 3)
+        store.write_file(run.path / SECONDS, json.dumps(known).encode())
+    return result
+
+
+@contextmanager
+def _claimed(output: str | Path | None, task: str, source: Any) -> Generator[Path]:
+    """A run folder that is new, and locked."""
+    from silmu.steps.collect import describe
+
+    if output is not None:
+        folder = Path(output)
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(
+                f"{folder} is already there and not empty",
+                hint=f"`silmu train {folder}` goes on with a run; a new one needs a new name",
+            )
+        with store.lock(folder):
+            yield folder
+        return
+    stem = f"{describe(source)}-{task}"
+    for folder in (RUNS / f"{stem}-{number}" for number in count(1)):
+        with ExitStack() as stack:
+            try:
+                if folder.exists():
+                    continue
+                stack.enter_context(store.lock(folder))
+            except LockedError:  # another process made it a moment ago
+                continue
+            if not (folder / SETTINGS).exists():
+                yield folder
+                return
+
+
+def _task_name(task: str | Path | None, given: Mapping[str, Any]) -> str:
+    named = str(task) if task is not None else given.get("task")
+    if named is None:
+        raise UsageError(
+            "no task was named",
+            hint="silmu train text-classification --data FILE; `silmu tasks` lists all",
+        )
+    return registry.canonical_task(str(named))
+
+
+def _task_class(name: str) -> type[Task[Any]]:
+    module = registry.task_module(name)
+    return getattr(module, "".join(word.capitalize() for word in name.split("-")))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _write_settings(folder: Path, task: str, config: Config) -> None:
+    import tomli_w
+
+    values = {k: v for k, v in config.to_dict().items() if v is not None}
+    text = tomli_w.dumps({"task": task, "silmu": __version__, **values})
+    store.write_file(folder / SETTINGS, text.encode())

@@ -1,0 +1,183 @@
+"""What every task is: a frozen config, and the six steps from a source to a model that answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import types
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Self,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from silmu.errors import UnknownNameError, UsageError, WrongTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from silmu.pipelines import Pipeline
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.design.plan import Design
+    from silmu.steps.evaluate.report import Report
+    from silmu.steps.prepare.prepared import Prepared
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of a run that every task has. `None` is decided by the run, and then written."""
+
+    data: str = ""
+    """The source, as it was given."""
+    query: str | None = None
+    """A SELECT over the source, which it sees as the table `data`."""
+    input: str | None = None
+    """The columns that are read, with commas between."""
+    target: str | None = None
+    """The columns that are to be told."""
+    group: str | None = None
+    """The column whose rows stay together in one split."""
+    time: str | None = None
+    """The column that orders the rows; the newest are tested on."""
+    network: str = "auto"
+    """One of the task's networks, a model folder, or `auto`."""
+    budget: str | None = None
+    """How long training may take, such as `90s`, `10m` or `2h`."""
+    device: str = "auto"
+    """Where to train: `auto`, `cpu`, `cuda` or `mps`."""
+    dtype: str = "auto"
+    """How to train: `fp32`, `bf16`, or `auto`, which measures."""
+    seed: int = 0
+    """What all that is drawn by chance comes from."""
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            seconds(self.budget)
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """This config with other values, each checked.
+
+        Raises:
+            UnknownNameError: there is no such setting; the nearest is named.
+            WrongTypeError: a value is of another type than the setting.
+        """
+        allowed = get_type_hints(type(self))
+        for name, value in values.items():
+            if name not in allowed:
+                near = difflib.get_close_matches(name, allowed, n=1)
+                raise UnknownNameError(
+                    f"there is no setting `{name}`; there are {', '.join(sorted(allowed))}",
+                    hint=f"did you mean `{near[0]}`?" if near else "`silmu tasks` tells of each",
+                )
+            if not _fits(value, allowed[name]):
+                raise WrongTypeError(f"{name} is {value!r}; it must be {_spoken(allowed[name])}")
+        given = {name: _fitted(value, allowed[name]) for name, value in values.items()}
+        return dataclasses.replace(self, **given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting by name."""
+        return dataclasses.asdict(self)
+
+
+C = TypeVar("C", bound=Config)
+
+
+class Task(ABC, Generic[C]):
+    """One kind of problem, on one run folder.
+
+    Args:
+        config: the settings, of the task's own `Config`.
+        folder: the run folder, in which each step leaves what it made.
+        quiet: whether to tell nothing of how it goes; else lines go to stderr.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+
+    def __init__(self, config: C, folder: Path, *, quiet: bool = False) -> None:
+        self.config = config
+        self.folder = folder
+        self.quiet = quiet
+
+    def tell(self, line: str) -> None:
+        """A line for who waits."""
+        if not self.quiet:
+            sys.stderr.write(f"{line}\n")
+
+    @abstractmethod
+    def collect(self, source: Any) -> Dataset:
+        """1: the source's rows, as `1-dataset/`."""
+
+    @abstractmethod
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """2: sealed splits and what the network reads, as `2-prepared/`."""
+
+    @abstractmethod
+    def design(self, prepared: Prepared) -> Design:
+        """3: a network and its cost, as `3-design.json`."""
+
+    @abstractmethod
+    def train(self, design: Design, prepared: Prepared) -> Path:
+        """4: checkpoints in `4-train/`, and the model folder `4-model/`."""
+
+    @abstractmethod
+    def evaluate(self, model: Path, prepared: Prepared, seconds: Mapping[str, float]) -> Report:
+        """5: the sealed test split through the pipeline, as `5-report/`."""
+
+    def use(self, model: Path) -> Pipeline:
+        """6: the callable that answers, which needs no torch."""
+        from silmu.pipelines import pipeline
+
+        return pipeline(self.name, str(model))
+
+
+def seconds(text: str) -> float:
+    """A length of time such as `90s`, `10m` or `2h`, in seconds.
+
+    >>> seconds("10m")
+    600.0
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise UsageError(
+            f"budget is {text!r}; it must be a length of time", hint="such as 90s, 10m or 2h"
+        )
+    return value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    if get_origin(kind) is not None:
+        return isinstance(value, list | tuple)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if float in kinds and int not in kinds and isinstance(value, int) and type(value) is int:
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _spoken(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    if isinstance(kind, types.UnionType):
+        return " or ".join(_spoken(one) for one in get_args(kind))
+    return "left out" if kind is type(None) else words.get(kind, "a list of texts")
