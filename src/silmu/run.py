@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from silmu import __version__, extras, registry, store
-from silmu.errors import LockedError, ModelNotFoundError, UsageError
+from silmu.errors import Interrupted, LockedError, ModelNotFoundError, UsageError
 from silmu.runtime import schema
 from silmu.runtime.folder import Folder
 
@@ -145,6 +145,9 @@ def train(
     if until not in STEPS:
         raise UsageError(f"until is {until!r}; it may be {', '.join(STEPS)}")
     extras.require("train" if STEPS.index(until) > 1 else "data")
+    # Threads that wait for each other busily (OpenMP's habit, read when torch is loaded) make
+    # training many times slower as soon as anything else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = {
         "query": query,
         "input": input,
@@ -308,19 +311,27 @@ def _go(
     quiet: bool,
 ) -> Run:
     """The steps that are not done yet, up to the last one wanted."""
-    task = kind(config, run.path, quiet=quiet)
-    dataset = _timed(run, "collect", lambda: task.collect(source))
+    try:
+        return _steps(run, kind(config, run.path, quiet=quiet), source, until)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(f"stopped; `silmu train {run.path}` goes on from there") from stopped
+
+
+def _steps(run: Run, task: Task[Any], source: Any, until: str) -> Run:
+    dataset = _timed(run, task, "collect", lambda: task.collect(source))
     if until == "collect":
         return run
-    prepared = _timed(run, "prepare", lambda: task.prepare(dataset))
+    prepared = _timed(run, task, "prepare", lambda: task.prepare(dataset))
     _write_settings(run.path, run.task, task.config)
     if until == "prepare":
         return run
-    design = _timed(run, "design", lambda: task.design(prepared))
+    design = _timed(run, task, "design", lambda: task.design(prepared))
     _write_settings(run.path, run.task, task.config)
     if until == "design":
         return run
-    model = _timed(run, "train", lambda: task.train(design, prepared))
+    model = _timed(run, task, "train", lambda: task.train(design, prepared))
     if until == "train":
         return run
     if not (run.path / "5-report" / "metrics.json").exists():
@@ -328,12 +339,12 @@ def _go(
     return run
 
 
-def _timed(run: Run, step: str, work: Callable[[], T]) -> T:
+def _timed(run: Run, task: Task[Any], step: str, work: Callable[[], T]) -> T:
     """Does a step, and writes down how long it took where that was its first time."""
     start = time.monotonic()
     result = work()
     if step not in (known := run.seconds):
-        known[step] = round(time.monotonic() - start, 3)
+        known[step] = round(task.spent.get(step, time.monotonic() - start), 3)
         store.write_file(run.path / SECONDS, json.dumps(known).encode())
     return result
 

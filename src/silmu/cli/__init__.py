@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from silmu import __version__
-from silmu.errors import SilmuError, UnknownNameError, UsageError
+from silmu.errors import Interrupted, SilmuError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _show_traceback()
         tell(f"error: {error}")
         return COULD_NOT
+    except Interrupted as stopped:
+        tell(str(stopped))
+        return stopped.code
     except KeyboardInterrupt:
         tell("interrupted")
         return INTERRUPTED

@@ -107,6 +107,8 @@ class Task(ABC, Generic[C]):
         self.config = config
         self.folder = folder
         self.quiet = quiet
+        self.spent: dict[str, float] = {}
+        """Seconds of a step that was interrupted, all its sittings together."""
 
     def tell(self, line: str) -> None:
         """A line for who waits."""

@@ -179,7 +179,7 @@ class TextClassification(Task[TextClassificationConfig]):
         from silmu.steps.design import texts
         from silmu.steps.train import export, loop
         from silmu.steps.train.progress import Progress
-        from silmu.steps.train.texts import TextObjective, thresholds, training
+        from silmu.steps.train.texts import TextObjective, calibrated, training
 
         model = self.folder / "4-model"
         if model.exists():
@@ -198,11 +198,14 @@ class TextClassification(Task[TextClassificationConfig]):
             f"train: {objective.metric} {outcome.best_metric:.4f} on validation after "
             f"{outcome.step:,} steps ({outcome.stopped})"
         )
+        self.spent["train"] = outcome.seconds
+        temperature, thresholds = calibrated(objective)
         return export.write_model(
             model,
             objective.network,
             prepared,
-            config={"thresholds": thresholds(objective)},
+            temperature=temperature,
+            config={"thresholds": thresholds},
             meta={"network": design.network, "dataset": prepared.dataset.fingerprint},
         )
 

@@ -50,6 +50,7 @@ def write_model(
     network: nn.Module,
     prepared: Prepared,
     *,
+    temperature: float = 1.0,
     config: Mapping[str, Any] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -63,6 +64,7 @@ def write_model(
         target: must not exist.
         network: a `TextNetwork`, a network of transformers for sequences, or one of peft over it.
         prepared: what it was trained on.
+        temperature: by what its logits are divided, so that its certainty can be believed.
         config: more keys for config.json; `thresholds`, one a label, go to processor.json.
         meta: for the manifest: what the model was made from.
 
@@ -72,7 +74,7 @@ def write_model(
     """
     extra = dict(config or {})
     thresholds = extra.pop("thresholds", None)
-    network = finished(network, prepared)
+    network = finished(network, prepared, temperature)
     with store.new_folder(target, meta={"task": HEAD, **(meta or {})}) as writer:
         _write_network(writer, network, _labels(prepared) | extra)
         for path in sorted(prepared.processor.iterdir()):
@@ -94,13 +96,19 @@ def write_model(
     return Path(target)
 
 
-def finished(network: nn.Module, prepared: Prepared) -> nn.Module:
-    """A copy of the network as it is to be served: merged, on the CPU, in the user's unit."""
+def finished(network: nn.Module, prepared: Prepared, temperature: float = 1.0) -> nn.Module:
+    """A copy of the network as it is to be served.
+
+    It is merged, on the CPU, in the user's unit, and as certain as it was found to be right.
+    """
     network = copy.deepcopy(network).cpu().float().eval()
     if hasattr(network, "merge_and_unload"):
         network = cast("Any", network).merge_and_unload().eval()
     if prepared.kind == "number":
-        _unscale(network, Scale.of(prepared.features("train").targets))
+        scale = Scale.of(prepared.features("train").targets)
+        _rescale(network, 1, scale.deviation, scale.mean)
+    elif temperature != 1:
+        _rescale(network, len(prepared.labels), 1 / temperature, 0.0)
     return network
 
 
@@ -229,23 +237,24 @@ def _labels(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _unscale(network: nn.Module, scale: Scale) -> None:
-    """Puts the shift and the factor of the targets into the last layer."""
+def _rescale(network: nn.Module, outputs: int, factor: float, shift: float) -> None:
+    """Puts a factor and a shift of what comes out into the last layer."""
     linear = [one for one in network.modules() if isinstance(one, nn.Linear)]
-    last: list[nn.Module] = [*[one for one in linear if one.out_features == 1][-1:]]
+    last: list[nn.Module] = [*[one for one in linear if one.out_features == outputs][-1:]]
     if isinstance(network, TextNetwork) and network.bag is not None:
         last.append(network.bag.weights)
     shifted = [one for one in last if "bias" in dict(one.named_parameters())]
-    if len(shifted) != 1:
+    if not last or (shift and len(shifted) != 1):
         raise UnsupportedModelError(
-            f"a {type(network).__name__} has no shift in its last layer, which a number needs",
+            f"a {type(network).__name__} has no last layer with {outputs} outputs and a shift",
             hint="take another --network",
         )
     with torch.no_grad():
         for one in last:
             for parameter in one.parameters():
-                parameter.mul_(scale.deviation)
-        shifted[0].get_parameter("bias").add_(scale.mean)
+                parameter.mul_(factor)
+        for one in shifted:
+            one.get_parameter("bias").add_(shift)
 
 
 def _differs(how: str) -> InvalidModelError:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from silmu.steps.prepare.thresholds import choose_thresholds, f1_macro
 from silmu.steps.train import losses
+from silmu.steps.train.calibration import temperature
 from silmu.steps.train.loop import Training
 from silmu.steps.train.objective import Objective
 
@@ -136,14 +137,22 @@ class TextObjective(Objective):
         return targets.astype(np.float32) if self.kind == "multiple" else targets
 
 
-def thresholds(objective: TextObjective) -> list[float] | None:
-    """From what score on each label is told, where several are told at once."""
-    if objective.kind != "multiple":
-        return None
+def calibrated(objective: TextObjective) -> tuple[float, list[float] | None]:
+    """What the validation split tells of a network whose training is done.
+
+    Returns:
+        The temperature of its logits; and, where several labels are told at once, from what score
+        on each is told, once the logits are divided by it.
+    """
+    if objective.kind == "number":
+        return 1.0, None
     objective.network.eval()
     with torch.inference_mode():
         logits, targets = objective.validation_logits()
-    return choose_thresholds(_sigmoid(logits), targets)
+    divisor = temperature(objective.kind, logits, targets)
+    if objective.kind != "multiple":
+        return divisor, None
+    return divisor, choose_thresholds(_sigmoid(logits / divisor), targets)
 
 
 def training(settings: Mapping[str, Any], *, fingerprint: str) -> Training:
