@@ -139,7 +139,16 @@ DEFAULTS: dict[str, Any] = {
     "evaluations": 2,
     "label_smoothing": 0.0,
 }
-OF_KIND: dict[str, dict[str, Any]] = {}
+OF_KIND: dict[str, dict[str, Any]] = {
+    "transformer": {
+        "hidden_size": 128,
+        "num_layers": 2,
+        "intermediate_size": 256,
+        "learning_rate": 1e-3,
+        "dropout": 0.2,
+        "embedding_dropout": 0.1,
+    },
+}
 
 
 def defaults(kind: str) -> dict[str, Any]:

@@ -33,10 +33,11 @@ def temperature(kind: str, logits: NDArray[np.floating[Any]], targets: NDArray[A
         scaled: NDArray[np.float64] = wide * inverse
         if kind == "multiple":
             softened: NDArray[np.float64] = np.logaddexp(0.0, scaled)
-            return float((softened - scaled * targets).mean())
+            lost: NDArray[np.float64] = softened - scaled * targets
+            return float(lost.mean())
         shifted: NDArray[np.float64] = scaled - scaled.max(1, keepdims=True)
-        own = shifted[np.arange(len(targets)), targets]
-        return float(np.mean(np.log(np.exp(shifted).sum(1)) - own))
+        own: NDArray[np.float64] = shifted[np.arange(len(targets)), targets]
+        return float((np.log(np.exp(shifted).sum(1)) - own).mean())
 
     # The loss is convex in the inverse, so a third of the range can be left out at each look.
     low, high = 1 / MOST, 1 / LEAST
