@@ -113,7 +113,7 @@ def test_help_of_a_verb(run: Run) -> None:
         """\
 usage: silmu tasks [-h] [--json] [-q] [-v] [TASK]
 
-List the tasks that models can be used for, or tell all of one.
+List the tasks that there are, or tell all of one: its use, and what can be set.
 
   silmu tasks
   silmu tasks question-answering
@@ -726,7 +726,8 @@ def test_tasks_lists_all(run: Run) -> None:
     assert (
         "text-classification, also sentiment-analysis\n"
         "  Sort texts into labels: sentiment, topic, or whatever the model was trained for.\n"
-        "  default model: distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+        "  default model: distilbert/distilbert-base-uncased-finetuned-sst-2-english\n"
+        "  can be learnt from your data"
     ) in blocks
 
 
@@ -738,6 +739,7 @@ def test_tasks_as_json(run: Run) -> None:
         "aliases": ["embeddings"],
         "model": "distilbert/distilbert-base-cased",
         "revision": "6ea8117",
+        "learnt": False,
         "summary": "Turn texts into vectors: what the last layer says of each token.",
     }
 
@@ -753,6 +755,21 @@ def test_a_task_tells_its_story(run: Run, task: str) -> None:
     record = json.loads(run("tasks", task, "--json").out)
     assert record["story"] in done.out
     assert record["task"] == task
+
+
+def test_a_task_tells_what_can_be_set(run: Run) -> None:
+    record = json.loads(run("tasks", "text-classification", "--json").out)
+    settings = {one["name"]: one for one in record["settings"]}
+    assert settings["budget"] == {
+        "name": "budget",
+        "default": "None",
+        "type": "str | None",
+        "about": "How long training may take, such as `90s`, `10m` or `2h`.",
+    }
+    assert {"labels", "epochs", "seed"} <= set(settings)
+    told = run("tasks", "text-classification").out
+    assert all(f"\n  {name} = " in told for name in settings)
+    assert json.loads(run("tasks", "text-generation", "--json").out)["settings"] == []
 
 
 def test_an_alias_tells_the_story_of_its_task(run: Run) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from silmu import __version__, extras, registry, store
-from silmu.errors import Interrupted, LockedError, ModelNotFoundError, UsageError
+from silmu.errors import Interrupted, LockedError, ModelNotFoundError, SilmuError, UsageError
 from silmu.runtime import schema
 from silmu.runtime.folder import Folder
 
@@ -179,7 +179,14 @@ def train(
     source = chosen.data if data is None or isinstance(data, str | Path) else data
     with _claimed(output, name, source) as folder:
         _write_settings(folder, name, chosen)
-        return _go(Run(folder, name), kind, chosen, source, until, quiet)
+        run = Run(folder, name)
+        try:
+            return _go(run, kind, chosen, source, until, quiet)
+        except SilmuError:
+            # What cannot be collected leaves no run that could go on.
+            if not (folder / "1-dataset").exists():
+                store.remove(folder)
+            raise
 
 
 def evaluate(
@@ -320,6 +327,7 @@ def _go(
 
 
 def _steps(run: Run, task: Task[Any], source: Any, until: str) -> Run:
+    task.check(trains=STEPS.index(until) > 1)
     dataset = _timed(run, task, "collect", lambda: task.collect(source))
     if until == "collect":
         return run
@@ -356,7 +364,8 @@ def _claimed(output: str | Path | None, task: str, source: Any) -> Generator[Pat
 
     if output is not None:
         folder = Path(output)
-        if folder.exists() and any(folder.iterdir()):
+        # A process that was killed at once may have left its lock and a file that was never whole.
+        if folder.exists() and not all(path.name.startswith(".") for path in folder.iterdir()):
             raise UsageError(
                 f"{folder} is already there and not empty",
                 hint=f"`silmu train {folder}` goes on with a run; a new one needs a new name",

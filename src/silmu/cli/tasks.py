@@ -1,4 +1,4 @@
-"""List the tasks that models can be used for, or tell all of one.
+"""List the tasks that there are, or tell all of one: its use, and what can be set.
 
   silmu tasks
   silmu tasks question-answering
@@ -13,6 +13,7 @@ import ast
 import inspect
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from silmu import registry
@@ -30,10 +31,17 @@ def run(args: argparse.Namespace) -> int:
     if args.task is not None:
         task = registry.canonical_task(args.task)
         record = _record(task)
-        story = _story(registry.pipelines()[task])
-        answer(
-            json.dumps({**record, "story": story}) if args.json else f"{_told(record)}\n\n{story}"
-        )
+        story, settings = _story(registry.pipelines()[task]), _settings(task)
+        if args.json:
+            answer(json.dumps({**record, "story": story, "settings": settings}))
+            return DONE
+        answer(f"{_told(record)}\n\n{story}")
+        if settings:
+            answer(f"\nLearnt by `silmu train {task} --data SOURCE`; --set KEY=VALUE sets\n")
+        for one in settings:
+            answer(f"  {one['name']} = {one['default']}  ({one['type']})")
+            if one["about"]:
+                answer(f"      {one['about']}")
         return DONE
     records = [_record(task) for task in registry.pipelines()]
     lines = [json.dumps(record) if args.json else _told(record) for record in records]
@@ -49,6 +57,7 @@ def _record(task: str) -> dict[str, Any]:
         "aliases": list(declared.constants.get("ALIASES", ())),
         "model": model,
         "revision": revision,
+        "learnt": task in registry.tasks(),
         "summary": declared.summary,
     }
 
@@ -56,7 +65,37 @@ def _record(task: str) -> dict[str, Any]:
 def _told(record: dict[str, Any]) -> str:
     names = ", also ".join([record["task"], *record["aliases"]])
     model = record["model"] or "none; name one"
-    return f"{names}\n  {record['summary']}\n  default model: {model}"
+    learnt = "\n  can be learnt from your data" if record["learnt"] else ""
+    return f"{names}\n  {record['summary']}\n  default model: {model}{learnt}"
+
+
+def _settings(task: str) -> list[dict[str, str]]:
+    """What can be set of a task that can be learnt, from its file and from that of all tasks."""
+    declared = registry.tasks().get(task)
+    if declared is None:
+        return []
+    found: list[dict[str, str]] = []
+    for path in (declared.path.with_name("_base.py"), declared.path):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        configs = (node for node in tree.body if isinstance(node, ast.ClassDef))
+        for config in (node for node in configs if node.name.endswith("Config")):
+            found += _fields(config)
+    return found
+
+
+def _fields(config: ast.ClassDef) -> Iterator[dict[str, str]]:
+    """The fields of a class, each with the text that stands under it."""
+    for node, under in zip(config.body, [*config.body[1:], None], strict=True):
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        about = under.value if isinstance(under, ast.Expr) else None
+        text = about.value if isinstance(about, ast.Constant) else ""
+        yield {
+            "name": node.target.id,
+            "default": ast.unparse(node.value) if node.value else "",
+            "type": ast.unparse(node.annotation),
+            "about": inspect.cleandoc(str(text)),
+        }
 
 
 def _story(declared: registry.Declared) -> str:

@@ -115,6 +115,13 @@ class Task(ABC, Generic[C]):
         if not self.quiet:
             sys.stderr.write(f"{line}\n")
 
+    def check(self, *, trains: bool) -> None:
+        """Refuses settings that a later step could not follow, before any work is done.
+
+        Args:
+            trains: whether the run goes as far as a network, so that torch may be asked.
+        """
+
     @abstractmethod
     def collect(self, source: Any) -> Dataset:
         """1: the source's rows, as `1-dataset/`."""

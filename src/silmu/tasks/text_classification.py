@@ -100,6 +100,21 @@ class TextClassification(Task[TextClassificationConfig]):
     name = "text-classification"
     Config = TextClassificationConfig
 
+    def check(self, *, trains: bool) -> None:
+        """Refuses a network that is not there, and values that are out of range."""
+        from silmu.steps.design import texts
+        from silmu.steps.prepare import Settings
+
+        network = self.config.network
+        Settings.of(self.config.of_prepare())
+        texts.check(network, self.config.tune)
+        if trains:
+            from silmu.steps.train.texts import training
+
+            known = "cnn" if network == "auto" else network
+            decided = texts.decided(known, self.config.to_dict())
+            training({**decided, "dtype": "fp32"}, fingerprint="")
+
     def collect(self, source: Any) -> Dataset:
         """1: rows of a text and its label."""
         from silmu.steps.collect import collect

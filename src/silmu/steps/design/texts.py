@@ -55,6 +55,19 @@ def is_kind(network: str) -> bool:
     return network in FROM_NOTHING
 
 
+def check(network: str, tune: str) -> None:
+    """Refuses what cannot be built, before any work is done.
+
+    Raises:
+        UsageError: `tune` is not one of TUNES.
+        ModelNotFoundError, UnsupportedModelError: as `backbone`.
+    """
+    if tune not in TUNES:
+        raise UsageError(f"tune is {tune!r}; it may be {', '.join(TUNES)}")
+    if network != "auto" and not is_kind(network):
+        backbone(network)
+
+
 def backbone(network: str) -> Folder:
     """The folder of an encoder to fine-tune.
 
@@ -130,11 +143,7 @@ def decided(network: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
-    """The untrained network, the same for the same seed.
-
-    Raises:
-        UsageError: `tune` is not one of TUNES.
-    """
+    """The untrained network, the same for the same seed."""
     import torch
 
     torch.manual_seed(settings["seed"])
@@ -150,8 +159,6 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     tune = settings.get("tune", "all")
-    if tune not in TUNES:
-        raise UsageError(f"tune is {tune!r}; it may be {', '.join(TUNES)}")
     labels = prepared.labels or (prepared.dataset.roles.target[0],)
     problem = {"multiple": "multi_label_classification", "number": "regression"}
     dropout = settings["dropout"]
