@@ -889,3 +889,17 @@ def test_warnings_are_lines_and_quiet_drops_them() -> None:
     assert [line.partition(" ")[0] for line in told] == ["warning:", "warning:"]
     assert "dtype fp16" in told[0]
     assert "device=0" in told[1]
+
+
+# ── learning, on an installation that only uses ────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("verb", ["check", "collect", "prepare", "design", "train", "evaluate"])
+def test_what_learns_names_the_install_that_it_needs(run: Run, verb: str, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "a.csv", [["text", "label"], ["fine", "good"]])
+    first = "model" if verb == "evaluate" else "text-classification"
+    done = run(verb, first, "--data", str(data))
+    assert done.code == cli.COULD_NOT
+    assert done.out == ""
+    assert done.err.startswith("error: this needs ")
+    assert "\n\nhint: pip install 'silmu[" in done.err

@@ -210,12 +210,12 @@ def evaluate(
         ModelNotFoundError: there is no such model.
         UsageError: no data was given, and the model is not in a run.
     """
+    extras.require("report")
     from silmu.steps import evaluate as evaluation
     from silmu.steps.collect import collect
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.prepare.prepared import Prepared
 
-    extras.require("report")
     path = Path(model)
     folder = path if (path / SETTINGS).is_file() else path.parent
     model = path / "4-model" if folder == path else path
