@@ -523,3 +523,22 @@ def test_a_long_text_is_cut_and_not_refused(tmp_path: Path) -> None:
     found = prepare(tmp_path, {"text": rows, "label": labels}, near_duplicates=False)
     assert np.isin(5, np.concatenate([found.rows(s) for s in ("train", "validation", "test")]))
     assert found.max_length <= 512
+
+
+@pytest.mark.parametrize(
+    ("some", "kind"),
+    [
+        (
+            ["배우들 연기가 정말 좋았다", "연기가 좋았다 정말", "배우들 정말 좋았다 ok"],
+            "characters",
+        ),
+        (["the acting was so good", "so good was the acting", "the acting 좋았다"], "bpe"),
+    ],
+)
+def test_the_script_decides_the_vocabulary(some: list[str], kind: str) -> None:
+    def made(vocabulary_kind: str) -> bytes:
+        rows = [(text,) for text in some]
+        return texts.vocabulary(lambda: rows, vocabulary_kind, None, num_texts=len(rows))
+
+    assert made("auto") == made(kind)
+    assert made("auto") != made({"bpe": "characters", "characters": "bpe"}[kind])

@@ -192,11 +192,9 @@ def _encoder(graph: Graph, config: Config, name: str, x: Value, mask: Value) -> 
     inner, heads = config.size("intermediate_size"), config.heads(size, "num_attention_heads")
     norm: dict[str, Any] = {"size": size, "epsilon": 1e-5}
     keys = graph.node("Cast", mask, to=_INT32)
-    x = graph.node(
-        "Add",
-        graph.dense(x, f"{name}.project", inner=width, outer=size),
-        _places(graph, mask, size),
-    )
+    x = graph.dense(x, f"{name}.project", inner=width, outer=size)
+    x = graph.node("Mul", x, _number(graph, math.sqrt(size)))
+    x = graph.node("Add", x, _places(graph, mask, size))
     for i in range(config.size("num_layers", most=1024)):
         layer = f"{name}.layers.{i}"
         normed = graph.norm(x, f"{layer}.attention_norm", **norm)

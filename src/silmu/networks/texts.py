@@ -357,7 +357,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """What each token has come to mean."""
-        x = self.dropout(self.project(x) + places(x.shape[1], self.size, x))
+        found = self.project(x) * math.sqrt(self.size)  # or places would drown them
+        x = self.dropout(found + places(x.shape[1], self.size, x))
         visible = mask.transpose(1, 2).unsqueeze(1)
         for layer in self.layers:
             x = layer(x, visible)

@@ -51,6 +51,8 @@ class TextClassificationConfig(Config):
     num_layers: int | None = None
     num_buckets: int | None = None
     ngram_order: int | None = None
+    bag_weights: int | None = None
+    bag_order: int | None = None
     embedding_dropout: float | None = None
     feature_dropout: float | None = None
 
@@ -252,7 +254,9 @@ class TextClassification(Task[TextClassificationConfig]):
         from silmu.steps.design.plan import Design
         from silmu.steps.train.texts import TextObjective
 
-        settings = texts.decided(self.config.network, self.config.to_dict())
+        settings = texts.decided(
+            self.config.network, self.config.to_dict(), prepared.counts["train"]
+        )
         network = texts.build(self.config.network, prepared, settings)
         objective = TextObjective(network, prepared, settings)
         budget = seconds(self.config.budget) if self.config.budget else None

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from silmu import registry
 from silmu.errors import ModelNotFoundError, UnsupportedModelError, UsageError
@@ -42,6 +45,9 @@ FINE_TUNING: dict[str, Any] = {
     "label_smoothing": 0.0,
 }
 """How an encoder is fine-tuned unless settings say otherwise; as Devlin et al. 2019 advise."""
+
+LEAST_STEPS, MOST_EPOCHS = 400, 20
+"""A network from nothing has learnt too little after fewer steps, however few the texts are."""
 
 SPEED = 60e9
 """Floating-point operations a second that two ordinary cores train at, for a guess beforehand."""
@@ -130,16 +136,26 @@ def _is_here(name: str) -> bool:
     return True
 
 
-def decided(network: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of training for a network: those that are given, defaults for the rest."""
-    if is_kind(network):
-        from silmu.networks import texts
+def decided(
+    network: str, given: Mapping[str, Any], num_examples: int | None = None
+) -> dict[str, Any]:
+    """The settings of training for a network: those that are given, defaults for the rest.
 
-        defaults = {**FINE_TUNING, **texts.defaults(network)}
-    else:
-        defaults = FINE_TUNING
+    Args:
+        network: one of FROM_NOTHING, or a model.
+        given: by name; what is None is decided here.
+        num_examples: of the training split; few are gone through more often.
+    """
     chosen = {name: value for name, value in given.items() if value is not None}
-    return {**given, **defaults, **chosen}
+    if not is_kind(network):
+        return {**given, **FINE_TUNING, **chosen}
+    from silmu.networks import texts
+
+    found = {**given, **FINE_TUNING, **texts.defaults(network), **chosen}
+    if num_examples and "epochs" not in chosen:
+        enough = math.ceil(LEAST_STEPS * found["batch_size"] / num_examples)
+        found["epochs"] = min(max(found["epochs"], enough), MOST_EPOCHS)
+    return found
 
 
 def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
@@ -150,8 +166,32 @@ def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.M
     if is_kind(network):
         from silmu.networks import texts
 
-        return texts.build(network, prepared, settings)
-    return _pretrained(backbone(network), prepared, settings)
+        built: nn.Module = texts.build(network, prepared, settings)
+    else:
+        built = _pretrained(backbone(network), prepared, settings)
+    _begin_at_frequencies(built, prepared)
+    return built
+
+
+def _begin_at_frequencies(network: nn.Module, prepared: Prepared) -> None:
+    """Sets the shift of the last layer so that a network begins with how frequent labels are.
+
+    With many labels, each of them rare, it would otherwise spend its first epochs on learning that.
+    """
+    import torch
+
+    if prepared.kind == "number":
+        return
+    linear = [one for one in network.modules() if isinstance(one, torch.nn.Linear)]
+    last = [one for one in linear if one.out_features == len(prepared.labels)][-1:]
+    share = np.array(prepared.target.counts, np.float64) / prepared.counts["train"]
+    share = share.clip(1e-6, 1 - 1e-6)
+    odds = np.log(share / (1 - share)) if prepared.kind == "multiple" else np.log(share)
+    for one in last:
+        bias = dict(one.named_parameters()).get("bias")
+        if bias is not None:
+            with torch.no_grad():
+                bias.copy_(torch.tensor(odds))
 
 
 def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
@@ -173,7 +213,7 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
         if hasattr(config, name):
             setattr(config, name, dropout)
     if config.pad_token_id is None:
-        config.pad_token_id = 0
+        config.pad_token_id = config.eos_token_id or 0
     transformers.logging.set_verbosity_error()  # that the head is new is known here
     transformers.logging.disable_progress_bar()
     network = AutoModelForSequenceClassification.from_pretrained(

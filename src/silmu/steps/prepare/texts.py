@@ -73,18 +73,17 @@ def vocabulary(texts: Texts, kind: str, size: int | None, *, num_texts: int) -> 
     Args:
         texts: the training texts.
         kind: `bpe` (Sennrich et al. 2016), `unigram` (Kudo 2018, by its best segmentations),
-            `characters`, or `auto`, which is `bpe`.
+            `characters`, or `auto`: characters for Hangul, kana and Chinese, whose syllables and
+            signs are short words already, and otherwise `bpe`.
         size: tokens at most.
         num_texts: how many texts there are; of more than 500,000, every second or third is read.
 
     Raises:
         UsageError: too small a size.
     """
-    kind = "bpe" if kind == "auto" else kind
-    if kind not in KINDS:
+    if kind not in ("auto", *KINDS):
         raise UnknownNameError(f"vocabulary is {kind!r}; it may be auto, {', '.join(KINDS)}")
-    size = SIZES[kind] if size is None else size
-    if size < 100:
+    if size is not None and size < 100:
         raise UsageError(f"vocabulary_size is {size}; it must be at least 100")
     step = -(-num_texts // FIT_TEXTS)
     pairs = False
@@ -94,6 +93,9 @@ def vocabulary(texts: Texts, kind: str, size: int | None, *, num_texts: int) -> 
         pairs = pairs or len(parts) > 1
         for part in parts:
             letters.update(clean.normalize_str(part))
+    if kind == "auto":
+        kind = "characters" if _is_mostly_syllables(letters) else "bpe"
+    size = SIZES[kind] if size is None else size
     special = [PAD, UNK, SEP] if pairs else [PAD, UNK]
     blank = {letter for letter in letters if letter.isspace()}
     common = sorted(letters.keys() - blank, key=lambda letter: (-letters[letter], letter))
@@ -121,6 +123,13 @@ def vocabulary(texts: Texts, kind: str, size: int | None, *, num_texts: int) -> 
             special_tokens=[(SEP, special.index(SEP))],
         )
     return rust.to_str().encode()
+
+
+def _is_mostly_syllables(letters: Counter[str]) -> bool:
+    """Whether most letters are of Hangul, kana or Chinese."""
+    words = {letter: count for letter, count in letters.items() if letter.isalpha()}
+    own = sum(n for c, n in words.items() if "\u3040" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7a3")
+    return 2 * own > sum(words.values())
 
 
 def vocabulary_config(max_length: int, *, pairs: bool) -> bytes:

@@ -44,7 +44,7 @@ class TextObjective(Objective):
         network: called with `input_ids` and `attention_mask` (and `token_type_ids` for pairs), all
             (rows, tokens); gives logits (rows, outputs), or an object that has them.
         prepared: whose training split is learnt and whose validation split decides.
-        settings: `class_weights`, `label_smoothing` and `dtype`.
+        settings: `class_weights` and `label_smoothing`.
     """
 
     def __init__(self, network: nn.Module, prepared: Prepared, settings: Mapping[str, Any]) -> None:
@@ -63,7 +63,8 @@ class TextObjective(Objective):
         )
         # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
         self.scale = losses.Scale.of(self.train.targets) if prepared.kind == "number" else None
-        self._dtype = settings.get("dtype", "fp32")
+        config: Any = getattr(network, "config", None)
+        self.pad: int = getattr(config, "pad_token_id", None) or 0
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> dict[str, Tensor]:
         """Token ids padded to the longest, their mask, and targets."""
@@ -110,7 +111,7 @@ class TextObjective(Objective):
 
     def _batch(self, features: Features, indices: NDArray[Any]) -> dict[str, Tensor]:
         width = int(features.lengths[indices].max())
-        ids = np.zeros((len(indices), width), np.int64)
+        ids = np.full((len(indices), width), self.pad, np.int64)
         mask = np.zeros((len(indices), width), np.int64)
         types: NDArray[np.int64] | None = None
         for row, index in enumerate(indices):
