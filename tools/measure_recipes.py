@@ -76,11 +76,12 @@ def measure(name: str, seeds: list[int], more: list[str]) -> None:
 def table() -> str:
     """What was measured, a row a recipe: test figures as the mean over seeds, and their range."""
     lines = [
-        "| recipe | metric | test, mean of seeds (range) | TF-IDF + logistic regression | majority "
+        "| recipe | metric | test, mean of seeds (range), seeds | TF-IDF + logistic regression | majority "
         "| training | parameters | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     machines: set[str] = set()
+    notes: list[str] = []
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         runs = list(result["seeds"].values())
@@ -95,12 +96,13 @@ def table() -> str:
         lines.append(
             f"| [{name}]({Path(result['recipe']).relative_to('recipes').as_posix()}) "
             f"| {SHOWN.get(metric, metric)} "
-            f"| {mean(values):.3f} ({min(values):.3f} to {max(values):.3f}) "
+            f"| {mean(values):.3f} ({min(values):.3f} to {max(values):.3f}), {len(runs)} "
             f"| {mean(simple):.3f} | {mean(naive):.3f} | {seconds / 60:.1f} min "
             f"| {runs[0]['parameters']:,} | {verdict} |"
         )
         machines.add(f"{result['date']}, {result['machine']}")
-    return "\n".join([*lines, "", f"{'; '.join(sorted(machines))}. "])
+        notes += [f"{name}: {result['note']}."] if "note" in result else []
+    return "\n".join([*lines, "", f"{'; '.join(sorted(machines))}. {' '.join(notes)}".rstrip()])
 
 
 def _processor() -> str:
