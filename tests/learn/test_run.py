@@ -133,6 +133,23 @@ def test_steps_one_by_one(data: Path, tmp_path: Path) -> None:
     assert not (folder / "5-report").exists()
 
 
+def test_pieces_of_a_batch_change_no_number_of_steps(data: Path, tmp_path: Path) -> None:
+    steps = []
+    for pieces in (1, 2):
+        run = silmu.train(
+            "text-classification",
+            data=data,
+            network="cnn",
+            output=tmp_path / f"run-{pieces}",
+            until="design",
+            settings={**SMALL, "accumulation": pieces},
+            quiet=True,
+        )
+        assert run.design is not None
+        steps.append(run.design.cost.steps)
+    assert steps[0] == steps[1] > 0
+
+
 def test_new_data_is_measured_without_naming_columns(
     done: runs.Run, data: Path, tmp_path: Path
 ) -> None:

@@ -70,7 +70,8 @@ def estimate(
     torch.set_num_threads(threads)
     objective.network.to(device)
     lengths, size, bucket = objective.lengths, settings["batch_size"], settings["bucket"]
-    longest = np.argsort(lengths, kind="stable")[-size:].astype(np.int64)
+    piece = -(-size // settings["accumulation"])  # of a batch, held at once
+    longest = np.argsort(lengths, kind="stable")[-piece:].astype(np.int64)
     needed = memory(objective.network, _to(objective.batch(longest, 0), device), objective.loss)
     if device == "cpu":
         refuse_too_large(needed)
@@ -85,8 +86,8 @@ def estimate(
     dtype = min(measured, key=lambda name: measured[name])
     if dtype == "bf16" and asked == "auto" and measured["bf16"] > FASTER * measured["fp32"]:
         dtype = "fp32"  # for so little, not worth its rounding
-    per_epoch = -(-len(lengths) // (size * settings["accumulation"]))
-    per_step = settings["accumulation"] * measured[dtype] * OVERHEAD
+    per_epoch = -(-len(lengths) // size)
+    per_step = measured[dtype] * OVERHEAD
     steps = per_epoch * settings["epochs"]
     if settings["max_steps"] is not None:
         steps = min(steps, settings["max_steps"])
@@ -225,7 +226,7 @@ def refuse_too_large(needed: int) -> None:
         raise SilmuError(
             f"training would need about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are "
             "free",
-            hint="--set batch_size=4 --set accumulation=4 gives the same updates with less, "
+            hint="--set accumulation=4 gives the same updates in smaller pieces, "
             "--set max_length=128 shortens texts, and a smaller --network needs less too",
         )
 
