@@ -19,13 +19,14 @@ from silmu.errors import CorruptError, StoreError, UnknownNameError, UsageError
 from silmu.pipelines import pipeline
 from silmu.runtime.processor import Processor
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate import Report, choose_thresholds, evaluate_file, evaluate_texts, ledger
+from silmu.steps.evaluate import Report, evaluate_file, evaluate_texts, ledger
 from silmu.steps.evaluate.attribution import occlusion, pieces
 from silmu.steps.evaluate.baselines import Rows, fit, simplest
 from silmu.steps.evaluate.metrics import PRIMARY, Scored, measure, row_sums, total
 from silmu.steps.evaluate.slices import by_length, by_value, script
 from silmu.steps.prepare import prepare_texts
 from silmu.steps.prepare.prepared import Prepared
+from silmu.steps.prepare.thresholds import choose_thresholds
 
 KINDS = ("single", "ordered", "multiple", "number")
 NAMES = {

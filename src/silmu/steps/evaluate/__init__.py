@@ -15,12 +15,10 @@ from silmu import extras
 from silmu.steps.evaluate.report import Metric, Report
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.prepare.prepared import Prepared
 
-__all__ = ["Metric", "Report", "choose_thresholds", "evaluate_file", "evaluate_texts"]
+__all__ = ["Metric", "Report", "evaluate_file", "evaluate_texts"]
 
 
 def evaluate_texts(
@@ -69,10 +67,3 @@ def evaluate_file(model: Path, dataset: Dataset, folder: Path | None) -> Report:
     from silmu.steps.evaluate import new_data
 
     return new_data.evaluate(model, dataset, folder)
-
-
-def choose_thresholds(probabilities: NDArray[Any], targets: NDArray[Any]) -> list[float]:
-    """For each label the score from which on it is told; of the validation split, for macro F1."""
-    from silmu.steps.prepare import thresholds
-
-    return thresholds.choose_thresholds(probabilities, targets)
