@@ -1,6 +1,6 @@
 """Records what transformers' pipelines answer on the tiny models: the golden files of tests/golden.
 
-    python tools/make_golden.py [task ...]
+    python tools/make_golden.py [task ...]          such as fill-mask, or logits/bert
 
 Run it where torch and transformers 4.57.6 are installed, then where 5.x is; it writes
 tests/golden/<transformers version>/<task>.json, for 5.x only what differs from 4.57.6. What the
@@ -22,6 +22,7 @@ import platform
 import re
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -1294,20 +1295,29 @@ def masked(value: torch.Tensor, mask: list[list[int]] | None) -> Any:
     ]
 
 
-def logits_cases() -> list[dict[str, Any]]:
+def families() -> list[str]:
+    """Every architecture that has a tiny model."""
+    configs = [json.loads(path.read_text("utf-8")) for path in MODELS.glob("*/config.json")]
+    return sorted({config["model_type"] for config in configs})
+
+
+def logits_cases(family: str) -> list[dict[str, Any]]:
     cases = []
     for folder in sorted(path for path in MODELS.iterdir() if (path / "config.json").is_file()):
         config = AutoConfig.from_pretrained(folder)
+        if config.model_type != family:
+            continue
         kind = getattr(transformers, config.architectures[0])
         model = kind.from_pretrained(folder, dtype=torch.float32).eval()
-        for name, batch in batches(config, seed=len(cases)).items():
+        for name, batch in batches(config, seed=zlib.crc32(folder.name.encode())).items():
             with torch.no_grad():
                 out = model(**{key: torch.tensor(value) for key, value in batch.items()})
             case: dict[str, Any] = {"id": f"logits/{folder.name}/{name}", "model": folder.name}
             case["inputs"] = batch
             outputs = {}
             for key, value in out.items():
-                if not isinstance(value, torch.Tensor):
+                # No task reads the pooled vector, and of a model saved without it it is random.
+                if not isinstance(value, torch.Tensor) or key == "pooler_output":
                     continue
                 if value.ndim == 3 and value.shape[-1] > 64:  # a vocabulary: every eighth column
                     case["columns"] = list(range(0, value.shape[-1], 8))
@@ -1337,12 +1347,11 @@ def header(task: str, **more: Any) -> dict[str, Any]:
 
 def write(task: str, head: dict[str, Any], cases: list[Case]) -> None:
     """Writes one case a line, so that a change of one case is a change of one line."""
-    folder = GOLDEN / VERSION
-    folder.mkdir(parents=True, exist_ok=True)
+    path = GOLDEN / VERSION / f"{task}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     one = {"ensure_ascii": False, "sort_keys": True, "separators": (",", ":")}
     lines = ",\n".join(json.dumps(case, **one) for case in cases)
     text = f'{{"header":{json.dumps(head, **one)},\n"cases":[\n{lines}\n]}}\n'
-    path = folder / f"{task}.json"
     path.write_text(text, encoding="utf-8")
     print(f"{path.relative_to(ROOT)}: {len(cases)} cases, {len(text.encode()) / 1000:.0f} KB")
 
@@ -1395,15 +1404,16 @@ def main() -> int:
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     transformers.logging.disable_progress_bar()
-    wanted = sys.argv[1:] or [*TASKS, "logits"]
+    wanted = sys.argv[1:] or [*TASKS, *(f"logits/{family}" for family in families())]
     weak: list[str] = []
     for task in wanted:
         if task == "question-answering" and IS_V5:
             print("question-answering: not in transformers 5.3 and later")
             continue
         skipped: dict[str, dict] = {}
-        cases = logits_cases() if task == "logits" else []
-        for case in [] if task == "logits" else kept(TASKS[task](), skipped):
+        logits, _, family = task.rpartition("/")
+        cases = logits_cases(family) if logits else []
+        for case in [] if logits else kept(TASKS[task](), skipped):
             LEAD.least = math.inf
             try:
                 result = answer(case)
