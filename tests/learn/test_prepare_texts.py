@@ -245,6 +245,20 @@ def test_pairs_are_what_the_pipeline_reads(tmp_path: Path, models: Path) -> None
     assert kinds == {0, 1}
 
 
+def test_segments_that_the_tokenizer_does_not_name_are_not_given(
+    tmp_path: Path, models: Path
+) -> None:
+    rows, labels = reviews(100)
+    backbone = tmp_path / "bert"
+    shutil.copytree(models / "bert-sequence", backbone)
+    settings = json.loads((backbone / "tokenizer_config.json").read_text())
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    (backbone / "tokenizer_config.json").write_text(json.dumps(settings))
+    columns = {"first": rows, "second": rows[::-1], "label": labels}
+    found = prepare(tmp_path, columns, backbone=backbone, roles={"input": "first,second"})
+    assert found.features("train").type_ids(0) is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_vocabulary_made_here_reads_the_same_when_opened(tmp_path: Path, kind: str) -> None:
     rows, labels = reviews(150)
@@ -281,6 +295,7 @@ def test_a_pipeline_reads_as_much_as_training_did(tmp_path: Path, models: Path) 
         length(truncation=False)
     with pytest.raises(InputError, match="reads at most 128"):
         pipe("good " * 500, truncation=False)
+    pipe("the first run of a session may differ in the last bits")
     assert pipe("good " * 500) == pipe(" ".join(["good"] * 400))
     assert pipe.thresholds is None
     processor = Processor.open(Folder(folder, "x"))

@@ -649,16 +649,17 @@ def test_a_terminal_sees_one_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Progress(stream=stream)
     for one in range(1, 41):
         now[0] += 0.1
-        shown.step(one, 100, 1, 2, 0.5, 320.0)
+        shown.step(one, 100, 1, 2, 0.5, 32)
     shown.validated(40, "accuracy", 0.875, better=True)
     now[0] += 1
-    shown.step(41, 100, 2, 2, 0.25, 320.0)
+    shown.step(41, 100, 2, 2, 0.25, 32)
     shown.close()
     assert 15 <= stream.getvalue().count("\rstep ") <= 21
     assert "step 40: accuracy 0.8750 on validation, the best so far\n" in stream.getvalue()
     last = stream.getvalue().split("\r")[-3]
     assert last.startswith("step 41/100  epoch 2/2  ends ")
-    assert last.endswith("  loss 0.2500  accuracy 0.8750  320 examples/s")
+    assert "  loss 0.2500  accuracy 0.8750  " in last
+    assert stream.getvalue().count("  320 examples/s") >= 14
 
 
 def test_a_file_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -668,13 +669,13 @@ def test_a_file_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = Progress(stream=stream)
     for one in range(1, 101):
         now[0] += 1
-        shown.step(one, 100, 1, 2, 0.5, 320.0)
+        shown.step(one, 100, 1, 2, 0.5, 32)
     assert len(stream.getvalue().splitlines()) == 3
     assert "\r" not in stream.getvalue()
     quiet = Progress(quiet=True, stream=stream)
     before = stream.getvalue()
     now[0] += 100
-    quiet.step(1, 2, 1, 1, 0.5, 1.0)
+    quiet.step(1, 2, 1, 1, 0.5, 1)
     quiet.note("nothing")
     assert stream.getvalue() == before
 

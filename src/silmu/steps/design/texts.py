@@ -15,6 +15,7 @@ import numpy as np
 from silmu import registry
 from silmu.errors import ModelNotFoundError, UnsupportedModelError, UsageError
 from silmu.runtime import hub
+from silmu.steps.design.cost import chosen_device
 from silmu.steps.design.plan import FROM_NOTHING
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.M
     """The untrained network, the same for the same seed."""
     import torch
 
+    from silmu.networks import products
+
     torch.manual_seed(settings["seed"])
     if is_kind(network):
         from silmu.networks import texts
@@ -170,6 +173,7 @@ def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.M
     else:
         built = _pretrained(backbone(network), prepared, settings)
     _begin_at_frequencies(built, prepared)
+    products.hasten(built)
     return built
 
 
@@ -198,6 +202,8 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     import transformers
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    from silmu.networks import encoders
+
     tune = settings.get("tune", "all")
     labels = prepared.labels or (prepared.dataset.roles.target[0],)
     problem = {"multiple": "multi_label_classification", "number": "regression"}
@@ -212,6 +218,10 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     for name in ("hidden_dropout_prob", "dropout", "resid_pdrop", "embd_pdrop"):
         if hasattr(config, name):
             setattr(config, name, dropout)
+    # Without it attention is one fused operation.
+    for name in ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
     if config.pad_token_id is None:
         config.pad_token_id = config.eos_token_id or 0
     transformers.logging.set_verbosity_error()  # that the head is new is known here
@@ -222,7 +232,13 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
         use_safetensors=True,
         ignore_mismatched_sizes=True,
         dtype="float32",
+        # The fused backward pass is slow in bf16, ten times on CPUs with AVX-512.
+        attn_implementation="sdpa" if settings["dtype"] == "fp32" else "eager",
     )
+    encoders.read_first_token_only(network)
+    if tune == "all" and chosen_device(settings["device"]) == "cpu":
+        # Of tens of thousands of vectors a batch moves a few hundred.
+        network.get_input_embeddings().sparse = True
     if tune == "last":
         _freeze_all_but(network, int(settings.get("tuned_layers") or 2))
     if tune == "lora":

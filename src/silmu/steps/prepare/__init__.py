@@ -150,6 +150,8 @@ def prepare_texts(
         tokenizer, max_length = _fit_tokenizer(
             writer, training, counts["train"], chosen, backbone, pairs=pairs
         )
+        # As in use: a network is told of segments only where its tokenizer names them.
+        segments = pairs and "token_type_ids" in tokenizer.model_input_names
         home = f"{prepared.PROCESSOR}/"
         processor = Processor(roles.input, labels.kind, max_length)
         writer.write(home + PROCESSOR_FILE, processor.to_bytes())
@@ -163,7 +165,7 @@ def prepare_texts(
             rows = np.flatnonzero(split.sides == side).astype(np.int64)
             truncated[name] = empty[name] = 0
             with writer.open(f"features/{name}.arrow") as file:
-                out = prepared.FeatureWriter(file, kind_of_target, pairs=pairs)
+                out = prepared.FeatureWriter(file, kind_of_target, segments=segments)
                 several = prepared.chosen_texts(dataset, split.sides == side)
                 for start in range(0, len(rows), prepared.BATCH):
                     part = rows[start : start + prepared.BATCH]

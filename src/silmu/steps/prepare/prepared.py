@@ -198,9 +198,9 @@ class Prepared:
 class FeatureWriter:
     """Writes the features of a split, a batch at a time, into a file that the store opened."""
 
-    def __init__(self, file: BinaryIO, target: pa.DataType, *, pairs: bool) -> None:
+    def __init__(self, file: BinaryIO, target: pa.DataType, *, segments: bool) -> None:
         tokens = [("ids", pa.list_(pa.int32())), ("type_ids", pa.list_(pa.int32()))]
-        fields = tokens if pairs else tokens[:1]
+        fields = tokens if segments else tokens[:1]
         self._schema = pa.schema([*fields, ("row", pa.int64()), ("target", target)])
         self._file = file
         self._writer = pa.ipc.new_file(file, self._schema)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from silmu import store
 from silmu.errors import Interrupted, StoreError, TrainingError, UsageError
+from silmu.steps.design.cost import autocast
 from silmu.steps.train import checkpoints as kept
 from silmu.steps.train.batches import Plan, derive, load, seed_all
 from silmu.steps.train.checkpoints import Best, Checkpoints, State
@@ -308,7 +309,7 @@ class _Loop:
                 batch = {key: one.to(device, non_blocking=True) for key, one in batch.items()}
             # So that dropout follows from the place alone, whatever was drawn before it.
             seed_all(derive(training.seed, "step", step, n, ranks.rank))
-            with self._precision():
+            with autocast(training.dtype, device.type):
                 piece, share_of_it = self.objective.loss(batch)
             if self.whole:
                 piece = piece / share_of_it
@@ -346,11 +347,6 @@ class _Loop:
         if due and not self._validates_after(state.step):
             self._save()
 
-    def _precision(self) -> Any:
-        if self.training.dtype == "fp32":
-            return nullcontext()
-        return torch.autocast(self.ranks.device.type, torch.bfloat16)
-
     def _is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= self.training.checkpoint_seconds
 
@@ -367,20 +363,19 @@ class _Loop:
         else:
             state.summed += loss
             state.counted += 1
-        now = time.monotonic()
-        rate = self.line_examples / max(now - self.line_at, 1e-9)
         if step % self.line_every == 0 and state.counted:
+            now = time.monotonic()
             mean = state.summed / state.counted
             state.summed, state.counted = 0.0, 0
             schedule = share(self.training.schedule, self.training.warmup, step - 1, self.total)
             self._log(
                 loss=mean,
                 learning_rate=self.training.learning_rate * schedule,
-                examples_per_second=round(rate, 2),
+                examples_per_second=round(self.line_examples / max(now - self.line_at, 1e-9), 2),
             )
             self.line_at, self.line_examples = now, 0
-        epoch = self.plan.epoch_of(step - 1) + 1
-        self.progress.step(step, self.total, epoch, self.training.epochs, loss, rate)
+        epoch, size = self.plan.epoch_of(step - 1) + 1, self.training.batch_size
+        self.progress.step(step, self.total, epoch, self.training.epochs, loss, size)
 
     def _log(self, **numbers: Any) -> None:
         step = self.state.step

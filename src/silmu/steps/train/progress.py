@@ -32,19 +32,22 @@ class Progress:
         self.live = self.stream.isatty()
         self._shown = self._started = time.monotonic()
         self._first: int | None = None
+        self._last = 0
         self._width = 0
         self._metric = ""
 
     def step(
-        self, step: int, total: int, epoch: int, epochs: int, loss: float, rate: float
+        self, step: int, total: int, epoch: int, epochs: int, loss: float, size: int
     ) -> None:
-        """Tell of a step that is done; most calls show nothing."""
+        """Tell of a step of `size` examples that is done; most calls show nothing."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._started = step, now
+            self._last = step - 1
         if self.quiet or now - self._shown < (LIVE if self.live else PLAIN):
             return
-        self._shown = now
+        rate = size * (step - self._last) / max(now - self._shown, 1e-9)
+        self._shown, self._last = now, step
         parts = [f"step {step:,}/{total:,}", f"epoch {epoch}/{epochs}"]
         if step > self._first:
             left = (now - self._started) / (step - self._first) * (total - step)
