@@ -168,6 +168,9 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "text-classification": [{"top_k": None}, {"top_k": None, "truncation": True}],
     "feature-extraction": [{}, {"truncation": True}],
     "question-answering": [{}],
+    "token-classification": [{}, {"aggregation_strategy": "average", "stride": 8}],
+    "fill-mask": [{}, {"top_k": 2, "tokenizer_kwargs": {"truncation": True}}],
+    "zero-shot-classification": [{"candidate_labels": ["happy", "sad , sad"]}],
     "text-generation": [{"max_new_tokens": 2, "do_sample": False}],
 }
 
@@ -183,7 +186,7 @@ def run(task: str, folder: str, name: str) -> dict[str, Any]:
     first = outcome(pipe, task, good(task), PARAMETERS[task][0])
     told: dict[str, Any] = {"outcomes": [], "wrong": []}
     for inputs in forms(task, made(name)):
-        for parameters in PARAMETERS[task]:
+        for parameters in [*PARAMETERS[task], *settings(task, made(name))]:
             alone = outcome(pipe, task, inputs, parameters)
             told["outcomes"].append(alone if isinstance(alone, str) else "an answer")
             told["wrong"] += [] if isinstance(alone, str) else wrong(task, inputs, alone)
@@ -206,7 +209,7 @@ def is_listed(task: str, inputs: Any) -> bool:
 def good(task: str) -> Any:
     if task == "question-answering":
         return {"question": "who is happy ?", "context": CONTEXT}
-    return GOOD_TEXT
+    return "the man is [MASK] ." if task == "fill-mask" else GOOD_TEXT
 
 
 def forms(task: str, value: Any) -> Iterator[Any]:
@@ -218,6 +221,20 @@ def forms(task: str, value: Any) -> Iterator[Any]:
             yield {"question": value, "context": CONTEXT}
     if task == "text-classification":
         yield {"text": GOOD_TEXT, "text_pair": value}
+    if task == "fill-mask" and isinstance(value, str):
+        yield f"[MASK] {value}"
+
+
+def settings(task: str, value: Any) -> Iterator[dict[str, Any]]:
+    """The ways in which a value can be a parameter that texts go through."""
+    if isinstance(value, str) and len(value) > 10**4:
+        return  # every comma of it would be a label more
+    if task == "zero-shot-classification":
+        yield {"candidate_labels": value}
+        yield {"candidate_labels": [value, "sad"], "multi_label": True}
+        yield {"candidate_labels": ["happy"], "hypothesis_template": value}
+    if task == "fill-mask":
+        yield {"targets": value}
 
 
 def outcome(pipe: Any, task: str, inputs: Any, parameters: dict[str, Any]) -> Any:
@@ -270,6 +287,21 @@ def wrong(task: str, inputs: Any, answer: Any) -> list[str]:
             # Equal answers of several windows add up their scores, to more than one.
             if text != one["answer"] or not 0 <= one["score"] < math.inf:
                 found.append(f"the context has {text!r:.60} where the answer is {one!r:.120}")
+    elif task == "token-classification" and isinstance(inputs, str):
+        for one in answer:
+            if not (0 <= one["start"] <= one["end"] <= len(inputs) and 0 < one["score"] <= 1):
+                found.append(f"there is no such part of the text: {one!r:.120}")
+    elif task == "fill-mask" and isinstance(inputs, str):
+        for row in answer if answer and isinstance(answer[0], list) else [answer]:
+            scores = [one["score"] for one in row]
+            if scores != sorted(scores, reverse=True) or not 0 <= sum(scores) <= 1 + 1e-4:
+                found.append(f"the scores are not of the likeliest words: {row!r:.120}")
+    elif task == "zero-shot-classification" and isinstance(inputs, str):
+        scores = answer["scores"]
+        if answer["sequence"] != inputs or scores != sorted(scores, reverse=True):
+            found.append(f"the labels are not in order, or of another text: {answer!r:.120}")
+        if not all(0 <= score <= 1 for score in scores):
+            found.append(f"a score is no probability: {scores}")
     elif task == "text-generation" and isinstance(inputs, str):
         for one in answer:
             if not isinstance(one["generated_text"], str):

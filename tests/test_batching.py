@@ -147,6 +147,45 @@ def test_inputs_that_take_several_windows(batch_size: int | None) -> None:
     assert apart(list(reader()(iter(items), batch_size=batch_size)), expected) <= TOLERANCE
 
 
+LABELS = ["the sea", "a letter that was written in 1987", "서울"]
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "token-classification": (
+        "bert-ner",
+        {"aggregation_strategy": "first", "ignore_labels": [], "stride": 8},
+    ),
+    "fill-mask": ("distilbert-mask", {"top_k": 2}),
+    "zero-shot-classification": ("bert-nli", {"candidate_labels": LABELS}),
+}
+
+
+@cache
+def other(task: str) -> Pipeline:
+    model, options = OTHERS[task]
+    return pipeline(task, str(MODELS / model), **options)
+
+
+def nearly(found: Any, expected: Any) -> bool:
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(nearly, found, expected))
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(nearly(found[k], expected[k]) for k in found)
+    return abs(found - expected) <= TOLERANCE if type(expected) is float else found == expected
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3, 1000])
+@pytest.mark.parametrize("form", [list, iter, Rows])
+@pytest.mark.parametrize("task", OTHERS)
+def test_any_form_and_batch_size_of_any_task(
+    task: str, form: Callable[[list[str]], Any], batch_size: int | None
+) -> None:
+    items = [f"[MASK] {item}" for item in texts(17, 24)]
+    items[3] = " ".join(items)[: 700 if task == "fill-mask" else None]
+    options = {"tokenizer_kwargs": {"truncation": True}} if task == "fill-mask" else {}
+    alone = [other(task)(item, **options) for item in items]
+    assert nearly(list(other(task)(form(items), batch_size=batch_size, **options)), alone)
+    assert not nearly(alone[1:], alone[:-1])
+
+
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=12),

@@ -26,6 +26,7 @@ MODELS = Path(__file__).parent / "models"
 SEQUENCE, QA, BASE, LM = (
     str(MODELS / name) for name in ("bert-sequence", "bert-qa", "bert-base", "gpt2-lm")
 )
+NER, MASK, NLI = (str(MODELS / name) for name in ("bert-ner", "bert-mask", "bert-nli"))
 COMMAND = [sys.executable, "-m", "silmu"]
 FROZEN = {
     *("--data", "--input", "--target", "--group", "--time", "--network", "--budget", "--output"),
@@ -596,6 +597,75 @@ def test_generated_text_in_a_table(run: Run, tmp_path: Path) -> None:
     assert row == {"prompt": "Once upon", "prediction": expected, "score": None, "error": None}
 
 
+def test_entities_on_a_line_and_in_a_table(run: Run, tmp_path: Path) -> None:
+    tag = silmu.pipeline("ner", NER, aggregation_strategy="simple")
+    texts = ["My name is Clara.", "the", "나는 부산에서 산다."]
+    found = tag(texts)
+    assert min(map(len, found)) < 2 < max(map(len, found)), "one or none is no other kind of answer"
+    options = ("--set", "aggregation_strategy=simple")
+    done = run("use", NER, *texts, *options)
+    assert done.code == 0
+    for line, text, entities in zip(done.out.splitlines(), texts, found, strict=True):
+        told = [f"{one['entity_group']} ({one['word']}) {one['score']:.4f}" for one in entities]
+        assert line == f"{', '.join(told) or '(nothing)'}  {text}"
+    data = write_csv(tmp_path / "a.csv", [["text"], *([text] for text in texts)])
+    output = tmp_path / "b.csv"
+    assert run("use", NER, "--data", data, "--output", output, *options).code == 0
+    rows = list(csv.DictReader(io.StringIO(output.read_text(encoding="utf-8"))))
+    assert close([json.loads(row["prediction"]) for row in rows], found)
+    assert {row["score"] for row in rows} == {""}
+
+
+def test_gaps_on_a_line_and_in_a_table(run: Run, tmp_path: Path) -> None:
+    fill = silmu.pipeline("fill-mask", MASK, top_k=2)
+    texts = ["The sea is [MASK].", "The [MASK] is [MASK]."]
+    found = fill(texts)
+
+    def told(words: Any) -> str:
+        return ", ".join(f"{one['token_str']} {one['score']:.4f}" for one in words)
+
+    done = run("use", MASK, *texts, "no gap", "--set", "top_k=2")
+    first, second = done.out.splitlines()
+    assert (done.code, "no mask, which this model calls [MASK]" in done.err) == (1, True)
+    assert first == f"{told(found[0])}  {texts[0]}"
+    assert second == f"{told(found[1][0])} / {told(found[1][1])}  {texts[1]}"
+    data, output = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    data.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
+    assert run("use", MASK, "--data", data, "--output", output, "--set", "top_k=1").code == 0
+    rows = lines_of_json(output.read_text(encoding="utf-8"))
+    assert close([row["prediction"] for row in rows], fill(texts, top_k=1))
+    assert {row["score"] for row in rows} == {None}
+
+
+def test_labels_of_ones_own(run: Run, tmp_path: Path) -> None:
+    task = ("--task", "zero-shot-classification", "--set", "candidate_labels=sport, water")
+    choose = silmu.pipeline("zero-shot-classification", NLI, candidate_labels=["sport", "water"])
+    texts = ["The sea is cold.", "나는 서울에서 산다."]
+    found = choose(texts)
+    done = run("use", NLI, *texts, *task)
+    for line, text, one in zip(done.out.splitlines(), texts, found, strict=True):
+        pairs = zip(one["labels"], one["scores"], strict=True)
+        assert line == f"{', '.join(f'{label} {score:.4f}' for label, score in pairs)}  {text}"
+    data = write_csv(tmp_path / "a.csv", [["text"], *([text] for text in texts)])
+    output = tmp_path / "b.csv"
+    assert run("use", NLI, "--data", data, "--output", output, *task).code == 0
+    rows = list(csv.DictReader(io.StringIO(output.read_text(encoding="utf-8"))))
+    assert [row["prediction"] for row in rows] == [one["labels"][0] for one in found]
+    assert close([float(row["score"]) for row in rows], [one["scores"][0] for one in found])
+    several = tmp_path / "c.jsonl"
+    options = ("--data", data, "--output", several, *task, "--set", "multi_label=true")
+    assert run("use", NLI, *options).code == 0
+    for row, one in zip(
+        lines_of_json(several.read_text(encoding="utf-8")),
+        choose(texts, multi_label=True),
+        strict=True,
+    ):
+        labels = [{"label": one["labels"][i], "score": one["scores"][i]} for i in range(2)]
+        assert close(row["prediction"], labels)
+    wrong = run("use", NLI, *texts, *task[:2])
+    assert (wrong.code, "no labels to choose from" in wrong.err) == (2, True)
+
+
 def test_rows_without_an_output_are_printed(run: Run, tmp_path: Path, classify: Any) -> None:
     data = write_csv(tmp_path / "a.csv", [["id", "text"], ["1", "fine"]])
     found = classify("fine")[0]
@@ -887,8 +957,8 @@ def test_warnings_are_lines_and_quiet_drops_them() -> None:
         assert quiet.communicate() == (out, b"")
     told = err.decode().splitlines()
     assert [line.partition(" ")[0] for line in told] == ["warning:", "warning:"]
-    assert "dtype fp16" in told[0]
-    assert "device=0" in told[1]
+    assert "device=0" in told[0]
+    assert "dtype fp16" in told[1]
 
 
 # ── learning, on an installation that only uses ────────────────────────────────────────────────

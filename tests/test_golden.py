@@ -76,6 +76,7 @@ DECODERS: dict[str, Any] = {
     "$tokenizer": tokenizer,
     "$generation_config": lambda value: SimpleNamespace(**value),
     "$return_type": lambda value: SimpleNamespace(name=value),
+    "$strategy": lambda value: SimpleNamespace(value=value.lower()),
     "$model": lambda value: str(MODELS / value),
     "$path": lambda value: MODELS / value,
     "$device": lambda value: SimpleNamespace(type=value, index=None),

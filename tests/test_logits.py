@@ -7,7 +7,9 @@ token ids chosen at random: one row, and three rows padded. Left out are
   gives an encoder such rows, and the engine is only ever given padding on the right;
 - the pooled vector of a bare BERT, which no task uses;
 - gpt2-scaled-by-layer as 4.57 computes it, which overlooks `scale_attn_by_inverse_layer_idx`; its
-  numbers are those of version 5, which does not.
+  numbers are those of version 5, which does not;
+- decoders untied from the embeddings as version 5 computes them, which does not find their bias in
+  what 4.57 saved.
 
 What generation computes with a cache is compared at every token of every row, the first of them
 read as a prompt and the rest one by one.
@@ -37,7 +39,8 @@ def load(version: str) -> dict[str, dict[str, Any]]:
 
 
 # Of version 5 only what differs was kept.
-CASES = list((load("4.57.6") | load("5.23.0")).values())
+NEWER = {name: case for name, case in load("5.23.0").items() if "-untied/" not in name}
+CASES = list((load("4.57.6") | NEWER).values())
 LEFT_OUT = ("/left", "/typed-left")
 
 
@@ -45,6 +48,9 @@ HEADS = {
     "Model": "feature-extraction",
     "ForSequenceClassification": "text-classification",
     "ForQuestionAnswering": "question-answering",
+    "ForTokenClassification": "token-classification",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
 }
 
@@ -111,7 +117,8 @@ def test_graphs(case: dict[str, Any], models: Path) -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
             continue
         for row, length, values in zip(found, lengths, rows(case, expected), strict=True):
-            np.testing.assert_allclose(row[:length], values, rtol=1e-4, atol=1e-4)
+            row = row[:length, case["columns"]] if "columns" in case else row[:length]
+            np.testing.assert_allclose(row, values, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("prompt", [1, 2, 3])

@@ -22,6 +22,9 @@ MODEL_OF = {
     "question-answering": "bert-qa",
     "feature-extraction": "bert-base",
     "text-generation": "gpt2-lm",
+    "token-classification": "bert-ner",
+    "fill-mask": "bert-mask",
+    "zero-shot-classification": "bert-nli",
 }
 TASKS = [task for task in MODEL_OF if task in registry.pipelines()]
 
@@ -73,6 +76,13 @@ def test_there_are_enough_texts() -> None:
             {"context": "abc"},
             {"start": 0, "end": 1, "answer": "a", "score": -1.0},
         ),
+        ("token-classification", "abc", [{"start": 1, "end": 4, "score": 0.5}]),
+        ("token-classification", "abc", [{"start": 1, "end": 2, "score": float("nan")}]),
+        ("fill-mask", "abc", [{"score": 0.1}, {"score": 0.2}]),
+        ("fill-mask", "abc", [[{"score": 0.9}, {"score": 0.2}]]),
+        ("zero-shot-classification", "abc", {"sequence": "ab", "scores": [0.5]}),
+        ("zero-shot-classification", "abc", {"sequence": "abc", "scores": [0.2, 0.8]}),
+        ("zero-shot-classification", "abc", {"sequence": "abc", "scores": [1.5]}),
         ("text-generation", "abc", [{"generated_text": "ab"}]),
         ("text-generation", "abc", [{"generated_text": 7}]),
     ],

@@ -35,6 +35,9 @@ TOPICS = {
     "question-answering": "Question answering",
     "text-classification": "Text classification",
     "feature-extraction": "Feature extraction",
+    "token-classification": "Token classification",
+    "fill-mask": "Filling masks",
+    "zero-shot-classification": "Zero-shot classification",
     "pipeline": CREATION,
 }
 ORDER = [EVERY, CREATION, *(name for name in TOPICS.values() if name != CREATION), FIVE]

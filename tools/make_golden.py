@@ -40,6 +40,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, pipeline
 from transformers.generation.logits_process import LogitsProcessorList
 from transformers.generation.utils import GenerationMixin
 from transformers.pipelines.text_generation import ReturnType
+from transformers.pipelines.token_classification import AggregationStrategy
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "tests" / "models"
@@ -62,6 +63,9 @@ NEAR_TIES = {
 # What transformers 5 no longer has: cases that use it are left out there, and said so.
 REMOVED_IN_5 = {
     "return_all_scores": "removed from text-classification; it would go to the tokenizer",
+    "grouped_entities": "removed from token-classification, as a TypeError",
+    "ignore_subwords": "removed from token-classification, as a TypeError",
+    "multi_class": "removed from zero-shot-classification, and ignored",
     "framework": "pipeline() has no framework argument",
     "torch_dtype": "renamed dtype in 4.56",
 }
@@ -569,6 +573,454 @@ def question_answering_cases() -> list[Case]:
     return cases.cases
 
 
+def token_classification_cases() -> list[Case]:
+    cases = Cases("token-classification")
+    add = cases.add
+    model, clara = "bert-ner", "My name is Clara and I live in Hamburg with two cats."
+    pieces = "[!] a word is told by the lengths of token and span, or else by the space before it"
+    texts = {
+        "clara": clara,
+        "korean": KOREAN,
+        "seoul": SEOUL,
+        "odd": ODD,
+        "emoji": EMOJI,
+        "long-words": "An unbelievable, unforgettable, extraordinarily beautiful performance!",
+        "numbers": "It sold 12,500 of them in 1987; it's 25 dollars.",
+        "specials": "good [SEP] bad [CLS] [MASK] <|endoftext|> [PAD] [UNK]",
+        "spaces": "  the   sea \n is\tcold  ",
+    }
+    strategies = ("none", "simple", "first", "average", "max")
+    for each, (name, text), strategy in itertools.product(
+        ("bert-ner", "distilbert-ner", "bert-ner-bytes"), texts.items(), strategies
+    ):
+        found = {"marks": pieces} if strategy == "first" else {}
+        add(f"{each}/{name}/{strategy}", each, text, aggregation_strategy=strategy, **found)
+        if name in ("clara", "seoul", "long-words"):
+            shown = "[!] labels are left out after joining"
+            add(f"{each}/{name}/{strategy}-all-shown", each, text, ignore_labels=[], marks=shown,
+                aggregation_strategy=strategy)
+    shapes = {
+        "single": clara,
+        "list": [clara, KOREAN, "a"],
+        "list-of-one": [clara],
+        "tuple": {"$tuple": [clara, KOREAN]},
+        "generator": {"$generator": [clara, KOREAN]},
+        "key-dataset": {"$key_dataset": {"rows": [{"t": clara}, {"t": BAD}], "key": "t"}},
+        "empty-string": "",
+        "list-with-empty-string": ["", clara],
+        "empty-list": [],
+        "empty-generator": {"$generator": []},
+        "whitespace": "  \n\t ",
+        "none": None,
+        "number": 3,
+        "dict": {"text": clara},
+        "list-of-lists": [["My", "name"], ["is"]],
+        "list-of-numbers": [1, 2],
+    }
+    for name, value in shapes.items():
+        add(f"input/{name}/none", model, value)
+        add(f"input/{name}/simple", model, value, aggregation_strategy="simple")
+    add("input/keyword", model, inputs=clara)
+    add("input/no-input", model)
+    add("input/two-positionals", model, clara, KOREAN)
+    add("input/unknown-keyword", model, clara, nonsense=1)
+    add("input/unknown-keyword-at-construction", model, clara, init={"nonsense": 1})
+    add("input/no-tokens", "bert-ner-bytes", "")
+    add("input/num-workers", model, [clara, BAD], num_workers=0)
+
+    for value in ("SIMPLE", "Max", "wrong", "", 1, None, {"$strategy": "SIMPLE"},
+                  {"$strategy": "NONE"}):
+        name = value["$strategy"] + "-member" if isinstance(value, dict) else value
+        add(f"strategy/{name}", model, clara, aggregation_strategy=value)
+        add(f"strategy/{name}-at-construction", model, clara,
+            init={"aggregation_strategy": value})
+    add("strategy/call-wins", model, clara, aggregation_strategy="none",
+        init={"aggregation_strategy": "simple"})
+    add("strategy/construction-not-changed-by-call", model, clara,
+        init={"aggregation_strategy": "simple"},
+        before=[{"args": [clara], "kwargs": {"aggregation_strategy": "max", "ignore_labels": []}}])
+    for labels in ([], ["O"], ["O", "I-PER"], ["PER"], ["B-LOC", "LOC"], ["nothing"], "O", "none"):
+        name = "-".join(labels) if isinstance(labels, list) else f"text-{labels}"
+        for strategy in ("none", "simple", "average"):
+            add(f"ignore/{name or 'empty'}/{strategy}", model, clara, ignore_labels=labels,
+                aggregation_strategy=strategy)
+    add("ignore/at-construction", model, clara, init={"ignore_labels": []})
+    add("ignore/call-wins", model, clara, ignore_labels=["O"], init={"ignore_labels": []})
+    for grouped, subwords in itertools.product((None, True, False), repeat=2):
+        keys = {"grouped_entities": grouped, "ignore_subwords": subwords}
+        keys = {key: value for key, value in keys.items() if value is not None}
+        if keys:
+            add(f"grouped/{grouped}-{subwords}", model, clara, **keys,
+                marks="[!] the older words win over aggregation_strategy")
+            add(f"grouped/{grouped}-{subwords}-with-strategy", model, clara,
+                aggregation_strategy="average", **keys)
+            add(f"grouped/{grouped}-{subwords}-at-construction", model, [clara, BAD], init=keys)
+
+    words = [*clara[:-1].split(), "."]
+    hangul = ["한국의", "수도는", "서울이다", "."]
+    as_list = "[!] the words of one text are answered with a list of one"
+    inputs = {
+        "words": words,
+        "lists": [words, hangul],
+        "list-of-one": [words],
+        "korean": hangul,
+        "one-word": ["Hamburg"],
+        "empty-word": ["Clara", "", "lives"],
+        "empty-inner": [[], words],
+        "words-with-spaces": ["New York", " is ", "big"],
+        "accents": ["Zoe\u0308", "café", "½", "🚀"],
+        "mixed": [words, "Hamburg"],
+        "string": clara,
+        "tuple": {"$tuple": words},
+        "numbers": [1, 2],
+        "empty": [],
+    }
+    split = {"is_split_into_words": True}
+    for each, (name, value) in itertools.product((model, "distilbert-ner"), inputs.items()):
+        found = {"marks": as_list} if name == "words" else {}
+        for strategy in ("none", "simple", "first") if each == model else ("average",):
+            add(f"split/{each}/{name}/{strategy}", each, value, aggregation_strategy=strategy,
+                **split, **found)
+    add("split/long", model, LONG.split(), aggregation_strategy="max", **split)
+    add("split/generator", model, {"$generator": [words, hangul]}, **split,
+        marks="differs: 4.57 uses the generator up before it answers")
+    add("split/bytes", "bert-ner-bytes", words, **split,
+        marks="differs: GPT-2's tokenizer refuses words by an assertion")
+    for delimiter in ("", "_", " - ", "한"):
+        for strategy in ("none", "first"):
+            add(f"split/delimiter-{delimiter}/{strategy}", model, words, delimiter=delimiter,
+                aggregation_strategy=strategy, **split)
+    add("split/delimiter-none", model, words, delimiter=None, **split)
+    add("split/delimiter-without-words", model, clara, delimiter="_")
+    add("split/false", model, words, is_split_into_words=False)
+    add("split/at-construction", model, words, init=split,
+        marks="differs: 4.57 forgets it, and takes each word for a text")
+    add("split/at-construction-lists", model, [words, hangul], init=split,
+        marks="differs: 4.57 forgets it")
+
+    given = [[0, 0], [0, 2], [3, 7], [0, 0]]
+    given = [{"$tuple": pair} for pair in given]
+    add("offsets/single", model, "my name", offset_mapping=given)
+    add("offsets/single-simple", model, "my name", offset_mapping=given, ignore_labels=[],
+        aggregation_strategy="simple")
+    add("offsets/single-nested", model, "my name", offset_mapping=[given])
+    other = [{"$tuple": pair} for pair in ([0, 0], [0, 3], [4, 7], [0, 0])]
+    add("offsets/list", model, ["my name", "the sea"], offset_mapping=[given, other],
+        ignore_labels=[], marks="differs: 4.57 takes those of the first text for all")
+    add("offsets/wrong-size", model, ["my name"], offset_mapping=[given, given])
+    add("offsets/wrong-size-single", model, "my name", offset_mapping=[given, given])
+    add("offsets/none", model, "my name", offset_mapping=None)
+
+    def short(name: str, size: int) -> dict:
+        return {"init": {"tokenizer": {"$tokenizer": {"model": name, "model_max_length": size}}}}
+
+    overlap = "[!] of entities that overlap the longest stays, then the surest"
+    for each, strategy in itertools.product((model, "distilbert-ner", "bert-ner-bytes"),
+                                            strategies[1:]):
+        for stride in (0, 6, 10) if each == model else (6,):
+            add(f"stride/{each}/{strategy}/{stride}", each, STORY, stride=stride,
+                aggregation_strategy=strategy, marks=overlap, **short(each, 20))
+        add(f"stride/{each}/{strategy}/korean", each, SEOUL, stride=5,
+            aggregation_strategy=strategy, **short(each, 16))
+        add(f"stride/{each}/{strategy}/shown", each, STORY, stride=5, ignore_labels=[],
+            aggregation_strategy=strategy, **short(each, 20))
+        if (each, strategy) == (model, "average"):
+            add(f"stride/{each}/{strategy}/long", each, LONG, stride=16,
+                aggregation_strategy=strategy)
+        add(f"stride/{each}/{strategy}/short", each, "the sea", stride=16,
+            aggregation_strategy=strategy)
+    for stride in (17, 20, 99, -1):  # 18 and 19 are a panic of the tokenizer
+        add(f"stride/limit-{stride}", model, STORY, stride=stride, aggregation_strategy="simple",
+            **short(model, 20))
+    add("stride/list", model, [STORY, "a", SEOUL], stride=6, aggregation_strategy="first",
+        **short(model, 20))
+    add("stride/batch", model, [STORY, "a", SEOUL], stride=6, aggregation_strategy="first",
+        batch_size=2, **short(model, 20))
+    add("stride/generator", model, {"$generator": [STORY, "a"]}, stride=6,
+        aggregation_strategy="max", **short(model, 20))
+    add("stride/words", model, STORY.split(), stride=6, aggregation_strategy="first",
+        **split, **short(model, 20))
+    add("stride/without-strategy", model, STORY, stride=6, **short(model, 20),
+        marks="[!] only an explicit `none` is refused")
+    add("stride/none", model, STORY, stride=6, aggregation_strategy="none", **short(model, 20))
+    add("stride/none-grouped", model, STORY, stride=6, grouped_entities=False, **short(model, 20))
+    add("stride/grouped", model, STORY, stride=6, grouped_entities=True, **short(model, 20))
+    for strategy in ("none", "max"):
+        limit = short(model, 20)["init"]
+        add(f"stride/at-construction-{strategy}", model, STORY,
+            init={**limit, "stride": 6, "aggregation_strategy": strategy})
+        add(f"stride/strategy-at-construction-{strategy}", model, STORY, stride=6,
+            init={**limit, "aggregation_strategy": strategy})
+    for each in (model, "distilbert-ner", "bert-ner-bytes"):
+        cut = "[!] what the tokenizer's limit leaves out is left out silently"
+        add(f"long/{each}/cut", each, LONG, marks=cut)
+        add(f"long/{each}/cut-max", each, LONG, aggregation_strategy="max")
+        add(f"long/{each}/short-limit", each, STORY, **short(each, 12))
+        add(f"long/{each}/no-limit", each, "the sea", **short(each, 10**30))
+        add(f"{each}/long-without-truncation", each, LONG, **short(each, 10**30))
+        for size in (1, 2, 8) if each == model else (2,):
+            add(f"batch/{each}/{size}", each, [clara, "no", KOREAN], batch_size=size)
+            add(f"batch/{each}/{size}-first", each, [clara, "no", KOREAN, STORY], batch_size=size,
+                aggregation_strategy="first")
+    add("batch/at-construction", model, [clara, "no", KOREAN], init={"batch_size": 2})
+    add("batch/generator", model, {"$generator": [clara, "no", KOREAN]}, batch_size=2)
+    add("batch/words", model, [words, hangul], batch_size=2, **split)
+    add("alias/ner", model, clara, task="ner")
+    add("alias/ner-list", model, [clara, KOREAN], task="ner", aggregation_strategy="simple")
+    for member in ("predict", "transform"):
+        add(f"methods/{member}", model, clara, method=member)
+    return cases.cases
+
+
+def fill_mask_cases() -> list[Case]:
+    cases = Cases("fill-mask")
+    add = cases.add
+    model, france = "bert-mask", "The capital of France is [MASK]."
+    several = "The [MASK] of France is [MASK]."
+    texts = {
+        "france": france,
+        "several": several,
+        "alone": "[MASK]",
+        "three": "[MASK][MASK] [MASK]",
+        "korean": "한국의 수도는 [MASK]이다.",
+        "odd": f"{ODD} [MASK]",
+        "emoji": f"{EMOJI} [MASK] it's",
+        "specials": "good [SEP] [MASK] bad [CLS] [PAD]",
+        "unknown": "뷁 [MASK] 뷁",
+    }
+    shown = "[!] with several masks the special tokens are shown"
+    for each, (name, text) in itertools.product(
+        ("bert-mask", "distilbert-mask", "distilbert-mask-untied"), texts.items()
+    ):
+        found = {"marks": shown} if name == "several" else {}
+        add(f"{each}/{name}/plain", each, text, **found)
+        add(f"{each}/{name}/top-k-2", each, text, top_k=2)
+        add(f"{each}/{name}/targets", each, text, targets=["the", "sea", "##s"])
+    pair = [france, "I [MASK] it."]
+    unwrapped = "[!] a list of one is answered like the text alone"
+    shapes = {
+        "list": pair,
+        "list-of-one": [france],
+        "list-of-one-several": [several],
+        "list-several": [several, france],
+        "generator": {"$generator": pair},
+        "generator-of-one": {"$generator": [france]},
+        "key-dataset": {"$key_dataset": {"rows": [{"t": each} for each in pair], "key": "t"}},
+        "tuple": {"$tuple": pair},
+        "empty-list": [],
+        "empty-generator": {"$generator": []},
+        "empty-string": "",
+        "no-mask": "The capital of France is Paris.",
+        "lower-case-mask": "The capital of France is [mask].",
+        "other-mask": "The capital of France is <mask>.",
+        "list-with-no-mask": [france, "Paris"],
+        "none": None,
+        "number": 3,
+        "dict": {"text": france},
+        "list-of-lists": [pair],
+        "list-of-numbers": [1, 2],
+    }
+    for name, value in shapes.items():
+        found = {"marks": unwrapped} if name == "list-of-one" else {}
+        add(f"input/{name}", model, value, **found)
+    add("input/keyword", model, inputs=france)
+    add("input/no-input", model)
+    add("input/two-positionals", model, france, several)
+    add("input/unknown-keyword", model, france, nonsense=1)
+    add("input/truncation-loose", model, france, truncation=True)
+    add("input/num-workers", model, pair, num_workers=0)
+    for value in (0, 1, 3, 299, 300, 301, -1, True, None, "2", 1.0):
+        kind = type(value).__name__
+        add(f"top-k/{kind}-{value}/one", model, france, top_k=value)
+        if value not in (299, 300):  # the last of many words are as unlikely as each other
+            add(f"top-k/{kind}-{value}/several", model, several, top_k=value)
+    add("top-k/at-construction", model, france, init={"top_k": 2})
+    add("top-k/call-wins", model, france, top_k=1, init={"top_k": 3})
+    targets = {
+        "one": "paris",
+        "upper": "Paris",
+        "list": ["paris", "berlin", "seoul"],
+        "twice": ["sea", "sea"],
+        "unknown": ["xylophone"],
+        "two-words": ["old man", "the"],
+        "unknowable": ["뷁"],
+        "korean": ["서울", "서울이다"],
+        "tail": ["##ing", "##s"],
+        "special": ["[CLS]", "[MASK]", "the"],
+        "pad": ["[PAD]"],
+        "empty-text": "",
+        "empty-text-in-list": ["", "the"],
+        "empty-list": [],
+        "number": 3,
+        "numbers": [3],
+        "tuple": {"$tuple": ["the", "a"]},
+        "none": None,
+    }
+    for name, value in targets.items():
+        found = {"marks": "[!] the padding token is left out of the sequence"}
+        found = found if name == "pad" else {}
+        add(f"targets/{name}/one", model, france, targets=value, **found)
+        add(f"targets/{name}/several", model, several, targets=value)
+        add(f"targets/{name}/at-construction", model, france, init={"targets": value})
+    capped = "[!] top_k is capped by the number of targets"
+    add("targets/top-k-9", model, france, targets=["the", "sea"], top_k=9, marks=capped)
+    add("targets/top-k-1", model, france, targets=["the", "sea"], top_k=1)
+    add("targets/top-k-0", model, france, targets=["the", "sea"], top_k=0)
+    add("targets/call-wins", model, france, targets=["the"], init={"targets": ["sea"]})
+    add("targets/distilbert", "distilbert-mask", several, targets=["sea", "Sea", "SEA"])
+    add("construction-not-changed-by-call", model, france, init={"top_k": 2},
+        before=[{"args": [france], "kwargs": {"top_k": 1, "targets": "the",
+                                              "tokenizer_kwargs": {"add_special_tokens": False}}}])
+    first = f"The [MASK] {LONG}"
+    for each in ("bert-mask", "distilbert-mask"):
+        add(f"{each}/long-without-truncation", each, first)
+        add(f"long/{each}/truncation", each, first, top_k=2,
+            tokenizer_kwargs={"truncation": True})
+        add(f"long/{each}/truncation-at-construction", each, first, top_k=2,
+            init={"tokenizer_kwargs": {"truncation": True}})
+        add(f"long/{each}/mask-cut-off", each, f"{LONG} [MASK]",
+            tokenizer_kwargs={"truncation": True})
+        add(f"long/{each}/max-length", each, first,
+            tokenizer_kwargs={"truncation": True, "max_length": 8})
+        for size in (1, 2, 8):
+            add(f"batch/{each}/{size}", each, [france, several, "[MASK]", f"{STORY} [MASK]"],
+                batch_size=size)
+    for keys in (
+        {"padding": "max_length", "max_length": 16},
+        {"padding": True},
+        {"add_special_tokens": False},
+        {"return_token_type_ids": False},
+        {"return_attention_mask": False},
+        {"nonsense": 1},
+        {},
+    ):
+        name = "-".join(f"{key}={value}" for key, value in keys.items()) or "empty"
+        add(f"tokenize/{name}", model, france, tokenizer_kwargs=keys)
+        add(f"tokenize/{name}-several", model, several, tokenizer_kwargs=keys)
+    add("tokenize/call-wins", model, france, tokenizer_kwargs={"add_special_tokens": False},
+        init={"tokenizer_kwargs": {"padding": "max_length", "max_length": 16}})
+    add("batch/at-construction", model, pair, init={"batch_size": 2})
+    add("batch/generator", model, {"$generator": pair}, batch_size=2)
+    for member in ("predict", "transform"):
+        add(f"methods/{member}", model, france, method=member)
+    return cases.cases
+
+
+def zero_shot_classification_cases() -> list[Case]:
+    cases = Cases("zero-shot-classification")
+    add = cases.add
+    model, topics = "bert-nli", ["sport", "water", "music"]
+    every = ("bert-nli", "bert-nli-backwards", "bert-nli-unnamed", "distilbert-nli",
+             "gpt2-sequence")
+    texts = {"good": GOOD, "korean": KOREAN, "odd": ODD, "seoul": SEOUL, "space": " "}
+    entails = "[!] the output that means `it follows` is found by its name, or is the last"
+    for each, (name, text) in itertools.product(every, texts.items()):
+        found = {"marks": entails} if name == "good" else {}
+        add(f"{each}/{name}/plain", each, text, topics, **found)
+        add(f"{each}/{name}/multi-label", each, text, topics, multi_label=True)
+        add(f"{each}/{name}/one-label", each, text, ["sport"],
+            marks="[!] a single label is judged for itself")
+        add(f"{each}/{name}/template", each, text, topics, hypothesis_template="{}이다.")
+    shapes = {
+        "single": GOOD,
+        "list": [GOOD, BAD, KOREAN],
+        "list-of-one": [GOOD],
+        "generator": {"$generator": [GOOD, BAD]},
+        "key-dataset": {"$key_dataset": {"rows": [{"t": GOOD}, {"t": BAD}], "key": "t"}},
+        "tuple": {"$tuple": [GOOD, BAD]},
+        "empty-string": "",
+        "list-with-empty-string": [GOOD, ""],
+        "empty-list": [],
+        "empty-generator": {"$generator": []},
+        "none": None,
+        "number": 3,
+        "dict": {"text": GOOD},
+        "list-of-lists": [[GOOD, BAD]],
+    }
+    for name, value in shapes.items():
+        found = {"marks": "[!] a list of one stays a list"} if name == "list-of-one" else {}
+        add(f"input/{name}/plain", model, value, topics, **found)
+        add(f"input/{name}/multi-label", model, value, topics, multi_label=True)
+    add("input/keyword", model, sequences=GOOD, candidate_labels=topics)
+    add("input/keyword-inputs", model, inputs=GOOD, candidate_labels=topics)
+    add("input/no-input", model, candidate_labels=topics)
+    add("input/labels-twice", model, GOOD, topics, candidate_labels=topics)
+    add("input/three-positionals", model, GOOD, topics, "This is {}.")
+    add("input/unknown-keyword", model, GOOD, topics, nonsense=1,
+        marks="[!] unknown keywords are ignored")
+    add("input/num-workers", model, [GOOD, BAD], topics, num_workers=0)
+    labels = {
+        "comma": "sport, water,music",
+        "comma-blanks": " ,sport , ,water,",
+        "one-text": "sport",
+        "only-commas": ", ,",
+        "empty-text": "",
+        "empty-list": [],
+        "none": None,
+        "tuple": {"$tuple": topics},
+        "twice": ["sport", "water", "sport"],
+        "numbers": [1, 2.5, True],
+        "blank": ["sport", " ", ""],
+        "comma-in-list": ["sport, water", "music"],
+        "korean": ["운동", "물", "음악"],
+        "braces": ["{}", "{x}", "a"],
+        "many": [f"the {word}" for word in LONG.split()[:12]] + topics,
+        "number": 3,
+        "list-in-list": [topics],
+    }
+    for name, value in labels.items():
+        add(f"labels/{name}/positional", model, GOOD, value)
+        add(f"labels/{name}/keyword", model, GOOD, candidate_labels=value, multi_label=True)
+        add(f"labels/{name}/at-construction", model, [GOOD, BAD],
+            init={"candidate_labels": value})
+    add("labels/not-given", model, GOOD)
+    add("labels/call-wins", model, GOOD, ["music"], init={"candidate_labels": topics})
+    templates = ("{}", "이 글은 {}에 관한 것이다.", "no place", "", "{0} and {0}", "{} or {}",
+                 "{x}", "{", "}", "{{}}", "{:>9}", "{!r}", "{.nothing}", 3, None)
+    for value in templates:
+        add(f"template/{value}", model, GOOD, topics, hypothesis_template=value)
+        add(f"template/{value}-at-construction", model, GOOD, topics,
+            init={"hypothesis_template": value})
+    for name, keys in {
+        "multi-label": {"multi_label": True},
+        "not-multi-label": {"multi_label": False},
+        "multi-class": {"multi_class": True},
+        "not-multi-class": {"multi_class": False},
+        "multi-class-wins": {"multi_class": True, "multi_label": False},
+        "multi-label-none": {"multi_label": None},
+    }.items():
+        add(f"several/{name}", model, GOOD, topics, **keys)
+        add(f"several/{name}-at-construction", model, [GOOD, KOREAN], topics, init=keys)
+        add(f"several/{name}-over-true", model, GOOD, topics, init={"multi_label": True}, **keys)
+    add("construction-not-changed-by-call", model, GOOD, init={"candidate_labels": topics},
+        before=[{"args": [BAD, "a,b"], "kwargs": {"multi_label": True,
+                                                  "hypothesis_template": "{}"}}])
+
+    def short(name: str, size: int) -> dict:
+        return {"init": {"tokenizer": {"$tokenizer": {"model": name, "model_max_length": size}}}}
+
+    first = "[!] only the text is shortened"
+    whole = "[!] where the label alone is too long, nothing is shortened"
+    wordy = "about the old man and the sea and the boats"
+    for each in ("bert-nli", "distilbert-nli", "gpt2-sequence"):
+        add(f"long/{each}/text", each, LONG, topics, marks=first)
+        add(f"long/{each}/texts", each, [LONG, GOOD, STORY * 3], topics, multi_label=True)
+        add(f"long/{each}/short-limit", each, STORY, topics, **short(each, 24))
+        add(f"long/{each}/label", each, "the sea", [wordy, "cold"], marks=whole,
+            **short(each, 16))
+        add(f"long/{each}/label-list", each, ["the sea", STORY], [wordy, "cold"],
+            **short(each, 16))
+        add(f"{each}/long-without-truncation", each, LONG, topics, **short(each, 10**30))
+        add(f"label-too-long/{each}/long-without-truncation", each, GOOD, [LONG, "cold"])
+        for size in (1, 2, 8):
+            add(f"batch/{each}/{size}", each, [GOOD, "no", KOREAN, STORY], topics, batch_size=size)
+    add("batch/at-construction", model, [GOOD, "no", KOREAN], topics, init={"batch_size": 2})
+    add("batch/generator", model, {"$generator": [GOOD, "no", KOREAN]}, topics, batch_size=4)
+    for member in ("predict", "transform"):
+        add(f"methods/{member}", model, GOOD, method=member, init={"candidate_labels": topics})
+    return cases.cases
+
+
 def text_generation_cases() -> list[Case]:
     cases = Cases("text-generation")
     model, chat, task, repo = "gpt2-lm", "gpt2-chat", "gpt2-lm-task", "gpt2-lm-generation"
@@ -1046,6 +1498,9 @@ TASKS: dict[str, Callable[[], list[Case]]] = {
     "text-classification": text_classification_cases,
     "feature-extraction": feature_extraction_cases,
     "question-answering": question_answering_cases,
+    "token-classification": token_classification_cases,
+    "fill-mask": fill_mask_cases,
+    "zero-shot-classification": zero_shot_classification_cases,
     "text-generation": text_generation_cases,
     "pipeline": pipeline_cases,
 }
@@ -1093,6 +1548,7 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "$tokenizer": _tokenizer,
     "$generation_config": lambda value: GenerationConfig(**value),
     "$return_type": lambda value: ReturnType[value],
+    "$strategy": lambda value: AggregationStrategy[value],
     "$model": lambda value: str(MODELS / value),
     "$path": lambda value: MODELS / value,
     "$device": torch.device,
@@ -1274,7 +1730,7 @@ def batches(config: Any, seed: int) -> dict[str, dict[str, list]]:
     found = {"whole": whole, "right": right, "left": left}
     right["attention_mask"] = padded(ones, 0, False)
     left["attention_mask"] = padded(ones, 0, True)
-    if config.model_type == "bert":
+    if getattr(config, "type_vocab_size", 0) > 1:
         found["typed"] = right | {"token_type_ids": padded(types_, 0, False)}
         found["typed-left"] = left | {"token_type_ids": padded(types_, 0, True)}
     if config.model_type == "gpt2":

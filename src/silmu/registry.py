@@ -123,17 +123,37 @@ def task_of_architecture(architecture: str) -> str | None:
 
 def graph_module(model_type: str) -> ModuleType | None:
     """The imported module of `graphs/` that builds an architecture, or None."""
-    for declared in (_own, _declared):
-        for module, said in declared("graphs").items():
-            if model_type in said.constants.get("MODEL_TYPES", ()):
-                return importlib.import_module(module)
-    return None
+    declared = _graph(model_type)
+    return importlib.import_module(declared.module) if declared else None
+
+
+def first_position(config: dict[str, Any]) -> int:
+    """The position that a model, given by its config.json, counts the first token of a text as.
+
+    It is 0 where the file of the architecture does not declare POSITIONS_START_AFTER, which is a
+    number, or a key of config.json and what it is where that is absent.
+
+    >>> first_position({"model_type": "roberta", "pad_token_id": 1})
+    2
+    """
+    declared = _graph(config["model_type"])
+    after = declared.constants.get("POSITIONS_START_AFTER", -1) if declared else -1
+    last = after if isinstance(after, int) else config.get(*after)
+    return last + 1 if isinstance(last, int) else 0
 
 
 def model_types() -> list[str]:
     """Every `model_type` of config.json for which `graphs/` has a builder."""
     found = (d.constants.get("MODEL_TYPES", ()) for d in _declared("graphs").values())
     return sorted(name for names in found for name in names)
+
+
+def _graph(model_type: str) -> Declared | None:
+    for declared in (_own, _declared):
+        for said in declared("graphs").values():
+            if model_type in said.constants.get("MODEL_TYPES", ()):
+                return said
+    return None
 
 
 def _file(kind: str, name: str) -> Path:

@@ -59,6 +59,16 @@ generator([{"role": "user", "content": "Hello"}], max_new_tokens=16, return_full
 generator("Hello", streamer=TextStreamer(generator.tokenizer), do_sample=True, temperature=0.8)
 stream: Iterator[str] = iter(TextIteratorStreamer(generator.tokenizer))
 
+tagger = pipeline("ner", model="model", aggregation_strategy="simple", ignore_labels=["O"])
+assert_type(tagger, Pipeline)
+tagger("a text", stride=16, grouped_entities=True)
+tagger(["two", "words"], is_split_into_words=True, delimiter="_")
+filler = pipeline("fill-mask", "model", tokenizer_kwargs={"truncation": True})
+filler("The sea is [MASK].", top_k=2, targets=["cold", "warm"])
+zero_shot = pipeline("zero-shot-classification", device=-1)
+zero_shot("a text", ["one", "other"], multi_label=True)
+zero_shot(["a text"], candidate_labels="one, other", hypothesis_template="It is {}.")
+
 # What a pipeline shows.
 
 assert_type(classifier.task, str)

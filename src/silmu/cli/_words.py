@@ -38,8 +38,17 @@ def as_line(answer: Any, given: Any) -> str:
 
     >>> as_line([{"label": "POSITIVE", "score": 0.9998}], "I love this")
     'POSITIVE 0.9998  I love this'
+    >>> as_line([{"entity_group": "PER", "score": 0.99, "word": "Kim"}], "It was Kim.")
+    'PER (Kim) 0.9900  It was Kim.'
     """
+    if answer == []:
+        return f"(nothing)  {_beginning(given)}"
     records = _records(answer)
+    if records is None and isinstance(answer, list):
+        parts = [_records(part) for part in cast("list[Any]", answer)]
+        if None not in parts:
+            told = " / ".join(", ".join(map(_told, part or ())) for part in parts)
+            return f"{told}  {_beginning(given)}"
     if records is None:
         return f"{_shape(answer)}  {_beginning(given)}"
     told = [_told(record) for record in records]
@@ -55,6 +64,8 @@ def as_cells(answer: Any) -> dict[str, Any]:
     {'prediction': 'POSITIVE', 'score': 0.9998}
     """
     records = _records(answer)
+    if records is not None and isinstance(answer, Mapping):
+        records = records[:1]  # the likeliest label of several
     if records is None or len(records) != 1:
         return {"prediction": answer, "score": None}
     rest = dict(records[0])
@@ -62,8 +73,21 @@ def as_cells(answer: Any) -> dict[str, Any]:
     return {"prediction": next(iter(rest.values())) if len(rest) == 1 else rest, "score": score}
 
 
+def as_list(answer: Any) -> dict[str, Any]:
+    """Cells of an answer that is a list of things found, even if it is one, or none.
+
+    >>> as_list([])
+    {'prediction': [], 'score': None}
+    """
+    records = _records(answer)
+    return {"prediction": answer if records is None else records, "score": None}
+
+
 def _records(answer: Any) -> list[Mapping[str, Any]] | None:
     """The answer as a list of dicts; None if it is something else, such as vectors."""
+    if isinstance(answer, Mapping) and {"labels", "scores"} <= {*cast("Any", answer)}:
+        pairs = zip(answer["labels"], answer["scores"], strict=True)
+        return [{"label": label, "score": score} for label, score in pairs]
     records = cast("list[Any]", answer if isinstance(answer, list) else [answer])
     return records if records and all(isinstance(record, Mapping) for record in records) else None
 
@@ -71,6 +95,8 @@ def _records(answer: Any) -> list[Mapping[str, Any]] | None:
 def _told(record: Mapping[str, Any]) -> str:
     texts = [value for value in record.values() if isinstance(value, str)]
     value = texts[0] if texts else as_json({k: v for k, v in record.items() if k != "score"})
+    if "word" in record:
+        value = f"{value} ({record['word']})"
     score = record.get("score")
     return value if score is None else f"{_one_line(value) or '(no answer)'} {score:.4f}"
 

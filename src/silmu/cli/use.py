@@ -285,6 +285,8 @@ def _score(
     elif (thresholds := _thresholds(pipe)) and not {"top_k", "return_all_scores"} & {*settings}:
         settings |= {"top_k": None}
         cells = partial(_labels, thresholds=thresholds)
+    elif pipe.gives_lists or settings.get("multi_label") or settings.get("multi_class"):
+        cells = _words.as_list
     else:
         cells = _words.as_cells
     size = _scoring.SLOW_GROUP if hasattr(pipe, "generation_config") else _scoring.GROUP

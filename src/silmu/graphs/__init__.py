@@ -1,11 +1,13 @@
 """Hugging Face folder to fused ONNX graph, straight from safetensors.
 
 One file a family; it declares MODEL_TYPES (the `model_type` values of config.json that it builds),
-HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it) and
-PREFIX (what the checkpoint puts before the body's names, if the body is part of a larger model).
+HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it, or
+the tensors of which one does) and PREFIX (what the checkpoint puts before the body's names, if the
+body is part of a larger model).
 
-A graph is built once for a model, a head and a machine, and kept in the cache; the key is made of
-what it was built from, so a changed file makes a new one, which takes the place of the old.
+A graph is built once for a model, a head, a precision and a machine, and kept in the cache; the key
+is made of what it was built from, so a changed file makes a new one, which takes the place of the
+old.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from silmu import registry, store
-from silmu.errors import CorruptError, StoreError, UnsupportedModelError
+from silmu.errors import CorruptError, StoreError, UnsupportedModelError, UsageError
 from silmu.runtime import session as engine
 from silmu.runtime import weights
 
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import BinaryIO
 
+    from silmu.graphs._precision import Precision
     from silmu.runtime.folder import Folder
 
 logger = logging.getLogger("silmu")
 
-FORMAT = 3
+FORMAT = 6
 """Raised when a builder changes what it writes, so that no older graph is taken for it."""
 
 GRAPH = "model.onnx"
@@ -40,24 +43,44 @@ WEIGHTS = "model.onnx_data"
 MAX_FILE_BYTES = (1 << 31) - (16 << 20)
 """What a single ONNX file may hold of weights: a protobuf ends at 2 GB."""
 SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
+PROBE = "probe.onnx"
+DTYPES = ("fp32", "q8", "q4")
+"""The precisions that a graph is built in."""
 
 
-def open_session(folder: Folder, head: str) -> engine.Session:
+def open_session(
+    folder: Folder, head: str, *, dtype: str = "fp32", device: str = "cpu"
+) -> engine.Session:
     """A session for a model folder with a head, such as `question-answering`.
 
+    Args:
+        folder: config.json and safetensors.
+        head: what the graph ends in.
+        dtype: as `runtime.dtypes` names it; `fp16` and `bf16` compute in fp32.
+        device: as `runtime.session.choose_device` gives it.
+
     Raises:
+        UsageError: no graph is built in this precision, or none for this device.
         UnsupportedModelError: no graph is written for this architecture or head, or the checkpoint
             was never trained for it.
         InvalidModelError: config.json and weights are broken, or do not agree.
     """
+    dtype, device = choose_dtype(folder, dtype), engine.Device(device)
+    if dtype != "fp32" and device != "cpu":
+        raise UsageError(
+            f"dtype {dtype} with device {device}: weights of few bits compute on the CPU",
+            hint="leave one of the two out",
+        )
+    on_cpu = device == "cpu"
+    kind = dtype if on_cpu else f"{dtype}-{device.type}"
     parts = [folder.file(name) for name in ("config.json", *weights.files(folder))]
-    name = f"{_slug(folder.name)}-{head}-{_key(parts, head)}"
+    name = f"{_slug(folder.name)}-{head}-{kind}-{_key(parts, head, kind)}"
     cached = cache_folder() / name
     if not _is_there(cached):
         meta = {"model": str(folder.path), "machine": engine.machine()}
-        _build(folder, head, cached, meta)
+        _build(folder, head, cached, meta, dtype, compiled=on_cpu)
         _remove_older(cached, meta)
-    return engine.Session(cached / GRAPH)
+    return engine.Session(cached / GRAPH, device=device, at_once=dtype != "fp32")
 
 
 def cache_folder() -> Path:
@@ -93,30 +116,43 @@ def check(folder: Folder, head: str) -> ModuleType:
             f"{', '.join(family.HEADS)}, not for {head}"
         )
     tensors = weights.Weights.open(folder)
-    proof = family.HEADS[head]
-    if proof not in tensors and f"{family.PREFIX}{proof}" not in tensors:
-        architecture = ", ".join(folder.config.get("architectures") or ["of unknown class"])
+    given = family.HEADS[head]
+    proofs: tuple[str, ...] = (given,) if isinstance(given, str) else given
+    names = folder.config.get("architectures") or ["of unknown class"]
+    told = registry.task_of_architecture(str(names[0]))
+    # Where two heads have a tensor of the same name, only the class tells them apart; that of the
+    # body, which a head may be tied to, is in all of them.
+    body = family.HEADS["feature-extraction"]
+    other = told != head and family.HEADS.get(told) == given != body
+    if other or not any(n in tensors or f"{family.PREFIX}{n}" in tensors for n in proofs):
         raise UnsupportedModelError(
-            f"`{folder.name}` was not trained for {head}: it is a {architecture} "
-            f"and has no tensor {proof}",
+            f"`{folder.name}` was not trained for {head}: it is a {', '.join(names)}"
+            + ("" if other else f" and has no tensor {' or '.join(proofs)}"),
             hint=f"take a model that was fine-tuned for {head}; a bare encoder gives "
             "vectors, with the task `feature-extraction`",
         )
     return family
 
 
-def write(folder: Folder, head: str, writer: store.FolderWriter, name: str) -> None:
+def write(
+    folder: Folder, head: str, writer: store.FolderWriter, name: str, *, dtype: str = "fp32"
+) -> None:
     """Writes the graph of a model folder as one ONNX file, its weights within.
 
-    It is what the engine reads before it is made ready for one machine. Weights of more than 2 GB,
+    It is for any machine, and for other programs too, with the names that optimum gives to what
+    goes in and comes out. A decoder reads `past_key_values.*`, which may be empty, and gives
+    `present.*`, its rows padded on the left or not at all. Weights of more than 2 GB,
     the most that such a file can hold, lie in a second file beside it, `<name>_data`.
 
     Raises:
-        UnsupportedModelError, InvalidModelError: as `open_session`.
+        UsageError, UnsupportedModelError, InvalidModelError: as `open_session`.
     """
     beside = f"{name}_data"
     with writer.open(beside) as file:
-        graph, size = _graph(folder, head, file, Path(beside).name)
+        chosen = choose_dtype(folder, dtype)
+        precision = _held(check(folder, head), chosen, any_machine=True)
+        name_beside = Path(beside).name
+        graph, size = _graph(folder, head, file, name_beside, precision, exported=True)
     if size <= MAX_FILE_BYTES:
         import onnx
 
@@ -149,18 +185,76 @@ def _remove_older(newest: Path, meta: dict[str, str]) -> None:
                 store.remove(other)
 
 
-def _build(folder: Folder, head: str, target: Path, meta: dict[str, str]) -> None:
+def choose_dtype(folder: Folder, dtype: str) -> str:
+    """The precision that a graph is built in, one of DTYPES, for one that was asked for.
+
+    Where it is another, a warning says why.
+
+    Raises:
+        UsageError: it is none that graphs are built in, nor one that fp32 answers for.
+    """
+    if dtype in ("fp16", "bf16"):
+        logger.warning("dtype %s: this version computes in fp32, which is more precise", dtype)
+    if dtype in ("auto", "fp16", "bf16"):
+        return "fp32"
+    if dtype not in DTYPES:
+        raise UsageError(
+            f"dtype is {dtype!r}; from safetensors silmu makes {', '.join(DTYPES)}",
+            hint="leave it out for fp32, or take q8, which is smaller and faster",
+        )
+    # Their weights are few, and what they sum over the tokens of a text depends, in its last bits,
+    # on how far that is padded: rounded to 8 bits it would show.
+    if dtype != "fp32" and str(folder.config["model_type"]).startswith("silmu-"):
+        logger.warning("dtype %s: `%s` is small, and computes in fp32", dtype, folder.name)
+        return "fp32"
+    return dtype
+
+
+def _held(family: ModuleType, dtype: str, *, any_machine: bool) -> Precision:
+    """How a family's matrices are held.
+
+    A machine whose products of 8-bit numbers overflow, as on x86 before VNNI, gets weights of 7
+    bits, which cannot. So does a graph for any machine.
+    """
+    from silmu.graphs._precision import FULL, Precision
+
+    if dtype == "fp32":
+        return FULL
+    generates = "text-generation" in family.HEADS
+    if dtype == "q4" or generates:
+        return Precision("blocks", 4 if dtype == "q4" else 8, shared=generates)
+    return Precision("columns", 7 if any_machine else 8)
+
+
+def _overflows(writer: store.FolderWriter) -> bool:
+    """Whether this machine's product of unsigned and signed 8-bit numbers is not always exact."""
+    from silmu.graphs import _quantized
+
+    graph, feeds, expected = _quantized.probe()
+    writer.write(PROBE, graph)
+    found = engine.Session(writer.path(PROBE)).run(feeds)
+    writer.discard(PROBE)
+    return any((found[name] != value).any() for name, value in expected.items())
+
+
+def _build(
+    folder: Folder, head: str, target: Path, meta: dict[str, str], dtype: str, *, compiled: bool
+) -> None:
     num_bytes = weights.Weights.open(folder).num_bytes
-    check(folder, head)
+    family = check(folder, head)
     try:
         with store.new_folder(target, meta=meta, exist_ok=True) as writer:
             store.reserve(cache_folder(), 2 * num_bytes)
-            with writer.open(SOURCE_WEIGHTS) as file:
-                graph, _ = _graph(folder, head, file, SOURCE_WEIGHTS)
-            writer.write(SOURCE, graph)
-            engine.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
-            writer.discard(SOURCE)
-            writer.discard(SOURCE_WEIGHTS)
+            is_narrow = dtype != "fp32" and _overflows(writer)
+            precision = _held(family, dtype, any_machine=is_narrow)
+            source, beside = (SOURCE, SOURCE_WEIGHTS) if compiled else (GRAPH, WEIGHTS)
+            with writer.open(beside) as file:
+                graph, _ = _graph(folder, head, file, beside, precision)
+            writer.write(source, graph)
+            if compiled:
+                engine.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
+                writer.discard(SOURCE)
+                writer.discard(SOURCE_WEIGHTS)
     except StoreError as error:
         raise StoreError(
             f"the graph of `{folder.name}` could not be kept: {error.message}",
@@ -169,7 +263,15 @@ def _build(folder: Folder, head: str, target: Path, meta: dict[str, str]) -> Non
         ) from error
 
 
-def _graph(folder: Folder, head: str, file: BinaryIO, location: str) -> tuple[bytes, int]:
+def _graph(
+    folder: Folder,
+    head: str,
+    file: BinaryIO,
+    location: str,
+    precision: Precision,
+    *,
+    exported: bool = False,
+) -> tuple[bytes, int]:
     """The graph, its weights written to a file of that name, and how many bytes these are."""
     from silmu.graphs._builder import Config, Graph
 
@@ -177,13 +279,13 @@ def _graph(folder: Folder, head: str, file: BinaryIO, location: str) -> tuple[by
     tensors = weights.Weights.open(folder)
     body = family.HEADS["feature-extraction"]
     prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
-    graph = Graph(tensors, file, location)
+    graph = Graph(tensors, file, location, precision, exported=exported)
     family.build(graph, Config(folder.config, folder.name), head, prefix)
     return graph.finish(f"{folder.config['model_type']}-{head}"), file.tell()
 
 
-def _key(parts: list[Path], head: str) -> str:
-    described = [f"silmu graph {FORMAT}", head, engine.machine()]
+def _key(parts: list[Path], head: str, kind: str) -> str:
+    described = [f"silmu graph {FORMAT}", head, kind, engine.machine()]
     for path in parts:
         status = path.stat()
         described.append(f"{path} {status.st_size} {status.st_mtime_ns}")

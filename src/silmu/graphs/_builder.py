@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from silmu.errors import InvalidModelError, UnsupportedModelError
+from silmu.graphs import _precision, _quantized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +35,15 @@ ACTIVATIONS = (
     "swish",
     "tanh",
 )
-_LAYER = re.compile(r"(.*?)\.(\d{1,9})\.")
+_LAYER = re.compile(r"\.(\d{1,9})(?=\.)")
 _INLINE_BYTES = 1024
 _ALIGNMENT = 4096  # a page, so that the engine can map each tensor
 _TYPES: dict[str, int] = {
     "float32": onnx.TensorProto.FLOAT,
     "int64": onnx.TensorProto.INT64,
     "int32": onnx.TensorProto.INT32,
+    "int8": onnx.TensorProto.INT8,
+    "uint8": onnx.TensorProto.UINT8,
 }
 
 Value = str
@@ -137,10 +140,23 @@ class Graph:
         weights: the checkpoint that `weight` reads from.
         file: where large tensors are written, one page after another.
         location: that file's name, as the graph will name it.
+        precision: how large matrices are held; small ones, norms and attention stay float32.
+        exported: whether it is for other programs too, and so speaks as they expect: a decoder's
+            cache comes out longer than it went in, and the tokens of a row are scored all.
     """
 
-    def __init__(self, weights: Weights, file: BinaryIO, location: str) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        file: BinaryIO,
+        location: str,
+        precision: _precision.Precision = _precision.FULL,
+        *,
+        exported: bool = False,
+    ) -> None:
         self.weights = weights
+        self.exported = exported
+        self.precision = precision
         self._file = file
         self._location = location
         self._nodes: list[onnx.NodeProto] = []
@@ -153,6 +169,11 @@ class Graph:
         """Declares an input; a name in its shape is a size that varies."""
         self._inputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], shape))
         return name
+
+    def option(self, name: str, dtype: str, default: Any, shape: list[int | str]) -> Value:
+        """Declares an input that may be left out, and what it is then."""
+        self._initializers[name] = numpy_helper.from_array(np.array(default, dtype), name)
+        return self.input(name, dtype, shape)
 
     def output(self, name: str, value: Value, shape: list[int | str]) -> None:
         """Declares a float32 output under a name of its own."""
@@ -197,13 +218,39 @@ class Graph:
             InvalidModelError: one is absent, or its shape is not the one that config.json implies.
         """
 
-        def read() -> NDArray[Any]:
-            arrays = [self._read(name) for name in names]
-            self._used.update(names)
-            arrays = [array.T if transposed else array for array in arrays]
-            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
+        return self._tensor(
+            "+".join(names) + (".T" if transposed else ""),
+            lambda: self._joined(names, transposed, axis),
+            shape,
+        )
 
-        return self._tensor("+".join(names) + (".T" if transposed else ""), read, shape)
+    def __contains__(self, name: object) -> bool:
+        """Whether a constant of that name is there."""
+        return name in self._initializers
+
+    def matrix(
+        self, names: tuple[str, ...], shape: tuple[int, int], transposed: bool
+    ) -> NDArray[np.float32]:
+        """Matrices of the checkpoint as numbers, side by side after the transposition.
+
+        Raises:
+            InvalidModelError: as `weight`.
+        """
+        return self._checked(self._joined(names, transposed, -1), "+".join(names), shape)
+
+    def array(self, name: str, *, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A tensor of the checkpoint as numbers, for what is computed once and for all.
+
+        Raises:
+            InvalidModelError: as `weight`.
+        """
+        found = self._read(name)
+        self._used.add(name)
+        return self._checked(found, name, shape)
+
+    def table(self, name: str, array: NDArray[Any]) -> Value:
+        """A large constant that was computed, under a name that no tensor has."""
+        return self._tensor(name, lambda: array)
 
     def finish(self, name: str) -> bytes:
         """The graph as an ONNX model, its large tensors in the file."""
@@ -223,7 +270,17 @@ class Graph:
         self, x: Value, *names: str, inner: int, outer: int, stored: str = "out_in"
     ) -> Value:
         """x W, without bias, of weights stored as torch's Linear (out_in) or Conv1D (in_out)."""
-        weights = [f"{name}.weight" for name in names]
+        weights = tuple(f"{name}.weight" for name in names)
+        if self._is_reduced(outer):
+            return _quantized.product(
+                self,
+                x,
+                weights,
+                inner=inner,
+                outer=outer,
+                transposed=stored == "out_in",
+                flat=False,
+            )
         matrix = self.weight(*weights, shape=(inner, outer), transposed=stored == "out_in")
         return self.node("MatMul", x, matrix)
 
@@ -233,15 +290,76 @@ class Graph:
         With the weights first the engine reads them as they lie in the checkpoint. For few tokens
         that is faster than x W with W packed (a quarter at 16), for many it is the same.
         """
+        if self._is_reduced(outer):
+            product = self.project(x, name, inner=inner, outer=outer)
+            biased = self.node("Add", product, self.bias(name, size=outer))
+            return self.node("Transpose", biased, perm=[1, 0])
         matrix = self.weight(f"{name}.weight", shape=(outer, inner))
         bias = self.node("Unsqueeze", self.bias(name, size=outer), self.constant([1]))
         return self.node("Gemm", matrix, x, bias, transB=1)
 
     def project(self, x: Value, *names: str, inner: int, outer: int) -> Value:
         """x W, without bias: (n, inner) -> (n, outer), computed as `columns` does."""
-        matrix = self.weight(*[f"{n}.weight" for n in names], shape=(outer, inner), axis=0)
+        weights = tuple(f"{name}.weight" for name in names)
+        if self._is_reduced(outer):
+            return _quantized.product(
+                self, x, weights, inner=inner, outer=outer, transposed=True, flat=True
+            )
+        matrix = self.weight(*weights, shape=(outer, inner), axis=0)
         product = self.node("FusedMatMul", matrix, x, domain=MICROSOFT, transB=1)
         return self.node("Transpose", product, perm=[1, 0])
+
+    def feed_forward(
+        self, x: Value, wide: str, narrow: str, activation: str, *, inner: int, outer: int
+    ) -> Value:
+        """activation(x W + b) V, without the second bias: (n, inner) -> (n, outer) -> (n, inner).
+
+        `wide` and `narrow` are the names of the two layers.
+        """
+        if self._is_reduced(inner):
+            widened = self.project(x, wide, inner=inner, outer=outer)
+            return _quantized.product(
+                self,
+                self.activate(activation, widened, self.bias(wide, size=outer)),
+                (f"{narrow}.weight",),
+                inner=outer,
+                outer=inner,
+                transposed=True,
+                flat=True,
+                lowest=_precision.LOWEST.get(activation),
+            )
+        widened = self.activate(activation, self.columns(x, wide, inner=inner, outer=outer))
+        matrix = self.weight(f"{narrow}.weight", shape=(inner, outer))
+        return self.node("Transpose", self.node("MatMul", matrix, widened), perm=[1, 0])
+
+    def embed(self, ids: Value, table: str, *, rows: int, size: int) -> Value:
+        """The row of each id in a table, given by the whole name of its tensor."""
+        if self.precision.form != "full":
+            return _quantized.embed(self, ids, table, rows=rows, size=size)
+        return self.node("Gather", self.weight(table, shape=(rows, size)), ids)
+
+    def scores(
+        self,
+        x: Value,
+        table: str,
+        *,
+        inner: int,
+        outer: int,
+        bias: Value | None = None,
+        output: str | None = None,
+    ) -> Value:
+        """x T^T + b: (n, inner) -> (n, outer), the product with each row of a table.
+
+        The table, given by the whole name of its tensor, may be the one that `embed` reads: it is
+        stored once. `output` names what comes out, so that it may be declared as an output.
+        """
+        if self._is_reduced(outer):
+            return _quantized.scores(
+                self, x, table, inner=inner, outer=outer, bias=bias, output=output
+            )
+        added = [] if bias is None else [bias]
+        inputs = (x, self.weight(table, shape=(outer, inner)), *added)
+        return self.nodes("Gemm", *inputs, outputs=[output] if output else 1, transB=1)[0]
 
     def bias(self, *names: str, size: int) -> Value:
         """Biases, joined."""
@@ -255,26 +373,43 @@ class Graph:
     def add_norm(
         self, x: Value, skip: Value, name: str, *, bias: Value, size: int, epsilon: float
     ) -> Value:
-        """Layer normalisation of x + bias + skip, as one node."""
-        scale, shift = self._scale_and_shift(name, size)
-        return self.node(
-            "SkipLayerNormalization", x, skip, scale, shift, bias, domain=MICROSOFT, epsilon=epsilon
-        )
+        """Layer normalisation of x + bias + skip.
+
+        The engine has one operator for it all, whose loops are several times slower than these.
+        """
+        return self.add_norm_sum(x, skip, name, bias=bias, size=size, epsilon=epsilon)[0]
 
     def add_norm_sum(
         self, x: Value, skip: Value, name: str, *, bias: Value, size: int, epsilon: float
     ) -> tuple[Value, Value]:
         """The same, and the sum itself, which the next block adds to."""
-        scale, shift = self._scale_and_shift(name, size)
-        stem = f"{name}.sum"
-        self.nodes(
-            "SkipLayerNormalization",
-            *(x, skip, scale, shift, bias),
-            outputs=[f"{stem}.norm", "", "", stem],
-            domain=MICROSOFT,
-            epsilon=epsilon,
-        )
-        return f"{stem}.norm", stem
+        total = self.node("Add", self.node("Add", x, bias), skip)
+        return self.norm(total, name, size=size, epsilon=epsilon), total
+
+    def rms_norm(
+        self, x: Value, name: str, *, size: int, epsilon: float, from_one: bool = False
+    ) -> Value:
+        """Division by the root mean square of the last axis, and a scale.
+
+        `from_one` says that the checkpoint holds how far each scale is from one.
+        """
+        scale = self._rms_scale(name, size, from_one)
+        return self.node("SimplifiedLayerNormalization", x, scale, axis=-1, epsilon=epsilon)
+
+    def add_rms_norm(
+        self,
+        x: Value,
+        skip: Value,
+        name: str,
+        *,
+        size: int,
+        epsilon: float,
+        bias: Value | None = None,
+        from_one: bool = False,
+    ) -> tuple[Value, Value]:
+        """The same of x + skip + bias, and the sum itself, which the next block adds to."""
+        total = self.node("Add", x if bias is None else self.node("Add", x, bias), skip)
+        return self.rms_norm(total, name, size=size, epsilon=epsilon, from_one=from_one), total
 
     def activate(self, kind: str, x: Value, bias: Value | None = None) -> Value:
         """An activation of x, or of x + bias: one node where the engine has it fused."""
@@ -304,6 +439,23 @@ class Graph:
         """(rows, tokens, size) -> (rows, size)."""
         return self.node("Gather", x, self.constant(0), axis=1)
 
+    def _is_reduced(self, outer: int) -> bool:
+        """Whether a product with so many columns is computed in less than float32."""
+        # In blocks, a head of a few labels would gain nothing and lose what it decides by.
+        few = self.precision.form == "blocks" and outer < _precision.BLOCK
+        return self.precision.form != "full" and not few
+
+    def _joined(self, names: tuple[str, ...], transposed: bool, axis: int) -> NDArray[Any]:
+        arrays = [self._read(name) for name in names]
+        self._used.update(names)
+        arrays = [array.T if transposed else array for array in arrays]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
+
+    def _rms_scale(self, name: str, size: int, from_one: bool) -> Value:
+        if not from_one:
+            return self.weight(f"{name}.weight", shape=(size,))
+        return self._tensor(f"{name}.weight+1", lambda: 1 + self._read(f"{name}.weight"), (size,))
+
     def _scale_and_shift(self, name: str, size: int) -> tuple[Value, Value]:
         # Checkpoints converted from TensorFlow, bert-base-uncased among them, say gamma and beta.
         words = ("gamma", "beta") if f"{name}.gamma" in self.weights else ("weight", "bias")
@@ -322,22 +474,34 @@ class Graph:
         """A checkpoint with more layers than config.json has is of another model."""
         layers: dict[str, int] = {}
         for name in self._used:
-            if match := _LAYER.match(name):
-                layers[match[1]] = max(int(match[2]), layers.get(match[1], 0))
+            for match in _LAYER.finditer(name):
+                stem = name[: match.start()]
+                layers[stem] = max(int(match[1]), layers.get(stem, 0))
         for name in self.weights.tensors:
-            match = _LAYER.match(name)
-            if match and int(match[2]) > layers.get(match[1], sys.maxsize):
-                raise InvalidModelError(
-                    f"config.json of `{self.weights.name}` says {layers[match[1]] + 1} layers, and "
-                    f"its weights have {name}"
-                )
+            for match in _LAYER.finditer(name):
+                last = layers.get(name[: match.start()], sys.maxsize)
+                if int(match[1]) > last:
+                    raise InvalidModelError(
+                        f"config.json of `{self.weights.name}` says {last + 1} layers, and "
+                        f"its weights have {name}"
+                    )
 
     def _tensor(
         self, name: str, read: Callable[[], NDArray[Any]], shape: tuple[int, ...] | None = None
     ) -> Value:
         if name in self._initializers:
             return name
-        array = read()
+        array = self._checked(read(), name, shape)
+        if array.nbytes <= _INLINE_BYTES:
+            tensor = numpy_helper.from_array(np.array(array), name)
+        else:
+            tensor = self._external(name, array)
+        self._initializers[name] = tensor
+        return name
+
+    def _checked(
+        self, array: NDArray[Any], name: str, shape: tuple[int, ...] | None
+    ) -> NDArray[Any]:
         if shape is not None and array.shape != shape:
             raise InvalidModelError(
                 f"`{self.weights.name}` has {name} of shape {array.shape}, "
@@ -345,12 +509,7 @@ class Graph:
             )
         if array.dtype == np.float32 and not np.isfinite([array.min(), array.max()]).all():
             raise InvalidModelError(f"`{self.weights.name}` has NaN or infinity in {name}")
-        if array.nbytes <= _INLINE_BYTES:
-            tensor = numpy_helper.from_array(np.array(array), name)
-        else:
-            tensor = self._external(name, array)
-        self._initializers[name] = tensor
-        return name
+        return array
 
     def _external(self, name: str, array: NDArray[Any]) -> onnx.TensorProto:
         self._file.write(b"\0" * (-self._file.tell() % _ALIGNMENT))

@@ -33,12 +33,20 @@ class Layer:
     epsilon: float
 
     def build(
-        self, graph: Graph, x: Value, batch: Batch, mask: Value, *, first_token_only: bool = False
+        self,
+        graph: Graph,
+        x: Value,
+        batch: Batch,
+        mask: Value,
+        *,
+        distances: Value | None = None,
+        first_token_only: bool = False,
     ) -> Value:
         """(rows * tokens, hidden) -> the same, or (rows, hidden) of the first tokens alone.
 
         A classifier reads one token. In the last layer the others then matter only as keys and
-        values, so five sixths of that layer's work need not be done for them.
+        values, so five sixths of that layer's work need not be done for them. `distances` is what
+        is added to the attention's scores: (1, heads, tokens, tokens).
         """
         g, size = graph, self.hidden
         names = (self.query, self.key, self.value)
@@ -47,6 +55,8 @@ class Layer:
             x = g.first_token(batch.unfold(x, size))
             query = g.project(x, self.query, inner=size, outer=size)
             projected = [g.node("Unsqueeze", query, g.constant([1])), *g.split(others, 2)]
+            if distances is not None:
+                distances = g.node("Gather", distances, g.constant([0]), axis=2)
         else:
             together = g.project(x, *names, inner=size, outer=3 * size)
             projected = g.split(batch.unfold(together, 3 * size), 3)
@@ -55,19 +65,40 @@ class Layer:
             *projected,
             g.bias(*names, size=3 * size),
             mask,
+            *([] if distances is None else [distances]),
             domain=MICROSOFT,
             num_heads=self.heads,
         )
+        return self.finish(g, batch.fold(attended, size), x)
+
+    def finish(self, graph: Graph, attended: Value, x: Value) -> Value:
+        """What follows attention, for (n, hidden) that was attended and x, to which it is added."""
+        g, size = graph, self.hidden
         norm: dict[str, Any] = {"size": size, "epsilon": self.epsilon}
-        mixed = g.project(batch.fold(attended, size), self.attention_output, inner=size, outer=size)
+        mixed = g.project(attended, self.attention_output, inner=size, outer=size)
         bias = g.bias(self.attention_output, size=size)
         x = g.add_norm(mixed, x, self.attention_norm, bias=bias, **norm)
-        wide = g.columns(x, self.inner, inner=size, outer=self.intermediate)
-        wide = g.activate(self.activation, wide)
-        matrix = g.weight(f"{self.output}.weight", shape=(size, self.intermediate))
-        narrow = g.node("Transpose", g.node("MatMul", matrix, wide), perm=[1, 0])
+        narrow = g.feed_forward(
+            x, self.inner, self.output, self.activation, inner=size, outer=self.intermediate
+        )
         bias = g.bias(self.output, size=size)
         return g.add_norm(narrow, x, self.output_norm, bias=bias, **norm)
+
+
+def stack(
+    graph: Graph, x: Value, layers: list[Layer], head: str, distances: Value | None = None
+) -> tuple[Value, Batch]:
+    """Layers one upon another: (rows, tokens, hidden) -> (rows * tokens, hidden).
+
+    A head that classifies texts gets only the first token of each row.
+    """
+    mask = key_mask(graph)
+    batch = Batch(graph, "input_ids")
+    x = batch.fold(x, layers[0].hidden)
+    for i, layer in enumerate(layers, start=1):
+        last = head == "text-classification" and i == len(layers)
+        x = layer.build(graph, x, batch, mask, distances=distances, first_token_only=last)
+    return x, batch
 
 
 @dataclass(frozen=True)
@@ -88,11 +119,10 @@ class Batch:
         return self.graph.node("Reshape", x, shape)
 
 
-def embeddings(graph: Graph, ids: Value, words: Value, positions: Value) -> Value:
-    """Word and position embeddings of token ids, summed: (rows, tokens, hidden)."""
+def one_a_token(graph: Graph, ids: Value, positions: Value) -> Value:
+    """As many rows of a table, from its first on, as there are tokens."""
     num_tokens = graph.node("Shape", ids, start=1, end=2)
-    seen = graph.node("Slice", positions, graph.constant([0]), num_tokens, graph.constant([0]))
-    return graph.node("Add", graph.node("Gather", words, ids), seen)
+    return graph.node("Slice", positions, graph.constant([0]), num_tokens, graph.constant([0]))
 
 
 def key_mask(graph: Graph) -> Value:

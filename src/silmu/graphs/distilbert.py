@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from silmu.graphs import _encoder
+from silmu.graphs import _encoder, _heads
 
 if TYPE_CHECKING:
     from silmu.graphs._builder import Config, Graph
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 MODEL_TYPES = ("distilbert",)
 HEADS = {
     "feature-extraction": "embeddings.word_embeddings.weight",
+    "fill-mask": "vocab_transform.weight",
     "question-answering": "qa_outputs.weight",
     "text-classification": "classifier.weight",
+    "token-classification": "classifier.weight",
 }
 PREFIX = "distilbert."
 EPSILON = 1e-12
@@ -22,33 +24,37 @@ EPSILON = 1e-12
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     """Adds the whole network with a head; shapes are (rows, tokens) in."""
     hidden = config.size("dim")
-    words = graph.weight(
-        f"{prefix}embeddings.word_embeddings.weight", shape=(config.size("vocab_size"), hidden)
-    )
     positions = graph.weight(
         f"{prefix}embeddings.position_embeddings.weight",
         shape=(config.size("max_position_embeddings"), hidden),
     )
     ids = graph.input("input_ids", "int64", ["rows", "tokens"])
-    x = _encoder.embeddings(graph, ids, words, positions)
+    words = f"{prefix}embeddings.word_embeddings"
+    x = graph.embed(ids, f"{words}.weight", rows=config.size("vocab_size"), size=hidden)
+    x = graph.node("Add", x, _encoder.one_a_token(graph, ids, positions))
     x = graph.norm(x, f"{prefix}embeddings.LayerNorm", size=hidden, epsilon=EPSILON)
-    mask = _encoder.key_mask(graph)
-    batch = _encoder.Batch(graph, "input_ids")
-    x = batch.fold(x, hidden)
     depth = config.size("n_layers", most=1024)
-    for i in range(depth):
-        layer = _layer(config, f"{prefix}transformer.layer.{i}")
-        first_only = head == "text-classification" and i == depth - 1
-        x = layer.build(graph, x, batch, mask, first_token_only=first_only)
-    if head == "feature-extraction":
-        graph.output("last_hidden_state", batch.unfold(x, hidden), ["rows", "tokens", hidden])
-    elif head == "question-answering":
-        _encoder.span_outputs(graph, batch.unfold(x, hidden), "qa_outputs", hidden)
-    else:
+    layers = [_layer(config, f"{prefix}transformer.layer.{i}") for i in range(depth)]
+    x, batch = _encoder.stack(graph, x, layers, head)
+    if head == "text-classification":
         labels = config.num_labels
         x = graph.dense(x, "pre_classifier", inner=hidden, outer=hidden)
         logits = graph.dense(graph.node("Relu", x), "classifier", inner=hidden, outer=labels)
         graph.output("logits", logits, ["rows", labels])
+    elif head == "fill-mask":
+        _heads.vocabulary(
+            *(graph, config, x, batch),
+            words=words,
+            dense="vocab_transform",
+            norm="vocab_layer_norm",
+            decoder="vocab_projector",
+            bias="vocab_projector",
+            sizes=(hidden, hidden),
+            activation=config.activation("activation", "gelu"),
+            epsilon=EPSILON,
+        )
+    else:
+        _heads.of_tokens(graph, config, head, batch.unfold(x, hidden), hidden)
 
 
 def _layer(config: Config, name: str) -> _encoder.Layer:

@@ -64,6 +64,12 @@ class Pipeline(ABC):
     token_budget: ClassVar[int] = 512
     """How many tokens, padding included, are computed at once."""
 
+    gives_lists: ClassVar[bool] = False
+    """Whether an answer is a list of things found, however many: a table holds it as one."""
+
+    shorten: ClassVar[str] = "give truncation=True to read its beginning only"
+    """What to do about a text that is too long."""
+
     def __init__(
         self,
         model: Model,
@@ -168,8 +174,9 @@ class Pipeline(ABC):
         target = Path(save_directory)
         names = [name for name in self.model.folder.listing() if name != store.MANIFEST]
         with store.new_folder(target, meta={"model": self.model.name_or_path}) as writer:
-            for name in names:
-                if (self.model.folder.path / name).is_file():
+            graphs = self.model.exported.files if self.model.exported else []
+            for name in dict.fromkeys([*names, *graphs]):
+                if self.model.folder.place(name).is_file():
                     writer.copy(self.model.folder.file(name), name)
 
     def _tokenize(self, text: Any, pair: Any, **options: Any) -> dict[str, Any]:
@@ -185,7 +192,7 @@ class Pipeline(ABC):
                 hint="several texts go in a list, each as a string",
             )
         padding, multiple = options.pop("padding", False), options.pop("pad_to_multiple_of", None)
-        with_types = options.pop("return_token_type_ids", True)
+        with_types = options.pop("return_token_type_ids", None)
         with_mask = options.pop("return_attention_mask", True)
         known = {k: options.pop(k) for k in _TOKENIZER_OPTIONS if k in options}
         if options:
@@ -203,6 +210,8 @@ class Pipeline(ABC):
         # What a model of transformers takes where it is given none: one segment, all of it read.
         if with_types is False:
             arrays["token_type_ids"][:] = 0
+        elif with_types:
+            arrays["token_type_ids"][0, : len(encoded)] = encoded.type_ids
         if with_mask is False:
             arrays["attention_mask"][:] = 1
         return arrays
@@ -213,7 +222,7 @@ class Pipeline(ABC):
         if len(encoded) > limit:
             raise InputError(
                 f"a text has {len(encoded):,} tokens, and this model reads at most {limit:,}",
-                hint="give truncation=True to read its beginning only",
+                hint=self.shorten,
             )
         if width is not None and width > limit:
             raise UsageError(
@@ -225,7 +234,11 @@ class Pipeline(ABC):
                 "a text has no tokens", hint="leave empty texts out, or give a space at least"
             )
         self.model.check_ids(encoded.ids)
-        return self.tokenizer.pad([encoded], width or len(encoded))
+        arrays = self.tokenizer.pad([encoded], width or len(encoded))
+        # Segments that the tokenizer knows of and does not name are not given to the model.
+        if "token_type_ids" not in self.tokenizer.model_input_names:
+            arrays["token_type_ids"][:] = 0
+        return arrays
 
     def _merged(self, parameters: dict[str, Any]) -> _Parameters:
         """Parameters of a call over those of the constructor, which stay as they are."""

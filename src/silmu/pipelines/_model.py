@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from silmu import graphs
+from silmu import graphs, registry
 from silmu.errors import InvalidModelError
-from silmu.runtime import weights
+from silmu.runtime import dtypes, exported, weights
+from silmu.runtime.decoder import CachedDecoder
+from silmu.runtime.exported import Wanted
+from silmu.runtime.session import ENGINE, PROVIDERS, Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from silmu.runtime.exported.encoder import ExportedEncoder
     from silmu.runtime.folder import Folder
+    from silmu.runtime.generate import Decoder
     from silmu.runtime.session import Session
     from silmu.runtime.text import Tokenizer
 
+
+logger = logging.getLogger("silmu")
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 MAX_LABELS = 1 << 20
@@ -74,27 +83,66 @@ class ModelOutput(dict[str, Any]):
 
 
 class Model:
-    """A model folder that computes, with the head of one task."""
+    """A model folder that computes, with the head of one task.
 
-    def __init__(self, folder: Folder, head: str, *, device: str = "cpu") -> None:
-        self.folder = folder
+    Args:
+        folder: of the model.
+        head: what its graph ends in.
+        dtype: as `runtime.dtypes` names it.
+        device: as `runtime.session.choose_device` gives it.
+        wanted: which ONNX graph to take, where the folder has any; by default it decides.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        head: str,
+        *,
+        dtype: str = dtypes.AUTO,
+        device: str = "cpu",
+        wanted: Wanted | None = None,
+    ) -> None:
+        self.wanted = replace(wanted or Wanted(), dtype=dtype)
+        if device != "cpu" and head == "text-generation":
+            logger.warning("device %s: text is generated on the CPU by this version", device)
+            device = "cpu"
+        self.exported = exported.find(folder, self.wanted, head, device)
+        self.folder = folder = folder if self.exported is None else self.exported.folder
         self.head = head
         self.config = ModelConfig(folder.config, folder.name)
         self.name_or_path = folder.name
-        self.device = device
+        self.device = Device(device)
+        logger.info("device %s: %s of %s", device, PROVIDERS[self.device.type], ENGINE)
+        self.precision = dtype
         self.dtype = np.dtype(np.float32)
-        weights.files(folder)  # says at once where there are none that can be read
+        if self.exported is None:
+            weights.files(folder)  # says at once where there are none that can be read
 
     @cached_property
-    def session(self) -> Session:
+    def session(self) -> Session | ExportedEncoder:
         """What computes; started when it is first asked for."""
-        return graphs.open_session(self.folder, self.head)
+        if self.exported is not None:
+            return self.exported.session(self.head)
+        return graphs.open_session(self.folder, self.head, dtype=self.precision, device=self.device)
 
-    @property
+    def decoder(self) -> Decoder:
+        """What generates text, with a cache of its own."""
+        if self.exported is not None:
+            return self.exported.decoder(self.max_tokens)
+        return CachedDecoder(cast("Session", self.session), self.max_tokens)
+
+    @cached_property
     def max_tokens(self) -> int:
         """How many tokens the model can tell apart by their place."""
-        given = (self.config.to_dict().get(n) for n in ("max_position_embeddings", "n_positions"))
-        return min((size for size in given if isinstance(size, int)), default=sys.maxsize)
+        values = self.config.to_dict()
+        given = (values.get(name) for name in ("max_position_embeddings", "n_positions"))
+        size = min((size for size in given if isinstance(size, int)), default=sys.maxsize)
+        size = max(size, _stretched(values, size))
+        # A DeBERTa without embeddings of positions knows distances only, and reads on. Its memory
+        # grows by the square of the tokens, so somewhere it must end.
+        if values.get("position_biased_input") is False:
+            size *= 4
+        return size - registry.first_position(values)
 
     def check_vocabulary(self, tokenizer: Tokenizer) -> None:
         """Refuses a tokenizer with more tokens than the model has embeddings.
@@ -133,6 +181,20 @@ class Model:
                     f"its {name} hold NaN or infinity"
                 )
         return ModelOutput(found)
+
+
+def _stretched(values: dict[str, Any], size: int) -> int:
+    """How many tokens rotary positions tell apart that were stretched after training; else 0."""
+    given: Any = values.get("rope_parameters") or values.get("rope_scaling")
+    if not isinstance(given, dict):
+        return 0
+    scaling = cast("dict[str, Any]", given)
+    scaling = scaling.get("full_attention", scaling)  # Gemma 3 has settings for each kind of layer
+    if scaling.get("type", scaling.get("rope_type")) not in ("linear", "yarn", "llama3"):
+        return 0
+    length, factor = scaling.get("original_max_position_embeddings") or size, scaling.get("factor")
+    is_known = isinstance(length, int) and isinstance(factor, int | float)
+    return int(min(sys.maxsize, length * factor)) if is_known else 0
 
 
 def _labels(values: dict[str, Any], name: str) -> dict[int, str]:

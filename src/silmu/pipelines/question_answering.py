@@ -9,6 +9,7 @@ import numpy as np
 
 from silmu.errors import InputError, MissingKeyError, UsageError
 from silmu.pipelines._base import Pipeline, is_stream, logger
+from silmu.runtime import korean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class QuestionAnsweringPipeline(Pipeline):
         handle_impossible_answer: whether "no answer" ('' from 0 to 0) competes with the others.
         align_to_words: whether an answer is widened to whole words.
         padding: `max_length` pads windows to max_seq_len. It changes no answer.
+        trim_particles: whether Korean answers end before their particles: 서울, not 서울에서.
 
     Raises:
         InputError: an empty or missing question or context.
@@ -78,6 +80,7 @@ class QuestionAnsweringPipeline(Pipeline):
         max_question_len: int | None = None,
         handle_impossible_answer: bool | None = None,
         align_to_words: bool | None = None,
+        trim_particles: bool | None = None,
         **_: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         # Padding is the engine's affair, and max_question_len was for tokenizers without offsets.
@@ -94,6 +97,7 @@ class QuestionAnsweringPipeline(Pipeline):
             "max_answer_len": max_answer_len,
             "handle_impossible_answer": handle_impossible_answer,
             "align_to_words": align_to_words,
+            "trim_particles": trim_particles,
         }
         return _given(preprocess), {}, _given(postprocess)
 
@@ -133,6 +137,7 @@ class QuestionAnsweringPipeline(Pipeline):
         handle_impossible_answer: bool = False,
         max_answer_len: int = 15,
         align_to_words: bool = True,
+        trim_particles: bool = False,
     ) -> Any:
         """The best spans of all windows of one context."""
         # Candidates that turn out to be the same words become one answer, so more are taken.
@@ -149,6 +154,7 @@ class QuestionAnsweringPipeline(Pipeline):
             start[0] = end[0] = 0.0
             for first, last, score in _spans(start, end, num_candidates, max_answer_len, allowed):
                 where = _characters(window, first, last, sequence, align_to_words)
+                where = korean.whole_syllables(output["context"], *where)
                 words = output["context"][slice(*where)]
                 # Keyed without case, and the first spelling is the one that is shown.
                 answer = answers.setdefault(
@@ -157,6 +163,8 @@ class QuestionAnsweringPipeline(Pipeline):
                 )
                 answer["score"] += score
         found = list(answers.values())
+        if trim_particles:
+            found = _without_particles(found, model_outputs[0]["context"], num_candidates)
         if handle_impossible_answer:
             found.append({"score": least_null, "start": 0, "end": 0, "answer": ""})
         found = sorted(found, key=lambda answer: answer["score"], reverse=True)[:top_k]
@@ -270,6 +278,23 @@ def _spans(
         best = best[np.argsort(-scores[best])]
     pairs = zip(*np.unravel_index(best, (len(start), len(end))), scores[best], strict=True)
     return [(int(s), int(e), float(p)) for s, e, p in pairs if allowed[s] and allowed[e]]
+
+
+def _without_particles(
+    answers: list[dict[str, Any]], context: str, num_candidates: int
+) -> list[dict[str, Any]]:
+    """The best answers without the particles behind them; what then is the same is one answer."""
+    found: dict[str, dict[str, Any]] = {}
+    best = sorted(answers, key=lambda answer: answer["score"], reverse=True)[:num_candidates]
+    for answer in best:
+        start = answer["start"]
+        end = korean.without_particles(context, start, answer["end"])
+        words = context[start:end]
+        same = found.setdefault(
+            words.lower(), {"score": 0.0, "start": start, "end": end, "answer": words}
+        )
+        same["score"] += answer["score"]
+    return list(found.values())
 
 
 def _characters(

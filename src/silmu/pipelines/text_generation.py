@@ -10,7 +10,6 @@ import numpy as np
 
 from silmu.errors import InputError, InvalidModelError, UsageError, WrongTypeError
 from silmu.pipelines._base import Pipeline, logger
-from silmu.runtime.decoder import CachedDecoder
 from silmu.runtime.generate import Extras, Settings, differing, generate, merged
 from silmu.runtime.generate.sampling import new_seed
 
@@ -54,6 +53,14 @@ class Chat:
         return asked
 
 
+@dataclass(frozen=True)
+class _Seeded:
+    """A prompt or chat with a seed of its own."""
+
+    prompt: Any
+    seed: Any
+
+
 @final
 class TextGenerationPipeline(Pipeline):
     """Texts that go on from a prompt.
@@ -80,7 +87,7 @@ class TextGenerationPipeline(Pipeline):
         truncation, max_length, padding, add_special_tokens, tokenizer_encode_kwargs: for the
             tokenizer.
         streamer: is given tokens as they come, such as `silmu.TextStreamer(pipe.tokenizer)`.
-        seed: makes a sampled answer the same every time.
+        seed: makes a sampled answer the same every time; for a list of prompts it may be a list.
 
     Any other keyword is a generation setting; `silmu.runtime.generate.Settings` lists them all.
 
@@ -119,6 +126,8 @@ class TextGenerationPipeline(Pipeline):
         """Continues a prompt, a chat, a list of either, or anything that yields them."""
         if parameters.get("streamer") is not None or "streamer" in self._kept:
             parameters["batch_size"] = 1
+        if isinstance(parameters.get("seed"), list | tuple):
+            text_inputs = _seeded(text_inputs, parameters.pop("seed"))
         if isinstance(text_inputs, list | tuple) and text_inputs:
             given = cast("Sequence[Any]", text_inputs)
             if _holds_messages(given):
@@ -199,6 +208,9 @@ class TextGenerationPipeline(Pipeline):
         tokenizer_encode_kwargs: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The tokens of a prompt or a chat, and how many may follow."""
+        if isinstance(inputs, _Seeded):
+            settings = replace(settings, seed=inputs.seed)
+            inputs = inputs.prompt
         options = {"add_special_tokens": add_special_tokens, "truncation": truncation}
         if truncation:
             options["max_length"] = max_length
@@ -247,7 +259,7 @@ class TextGenerationPipeline(Pipeline):
             for row, length in zip(model_inputs["input_ids"], lengths, strict=True)
         ]
         answers = generate(
-            lambda: CachedDecoder(self.model.session, self.model.max_tokens),
+            self.model.decoder,
             prompts,
             settings,
             Extras(
@@ -438,6 +450,19 @@ def _return_type(
             raise UsageError("return_tensors and return_text exclude each other")
         return "TENSORS"
     return None
+
+
+def _seeded(inputs: Any, seeds: Sequence[Any]) -> list[_Seeded]:
+    prompts = cast("Sequence[Any]", inputs) if isinstance(inputs, list | tuple) else ()
+    if len(prompts) != len(seeds) or _holds_messages(prompts):
+        given = (
+            f"{len(prompts)} prompts" if prompts else f"a {type(cast('object', inputs)).__name__}"
+        )
+        raise UsageError(
+            f"seed is a list of {len(seeds)}, and the input is {given}",
+            hint="a list of seeds goes with a list of as many prompts or chats",
+        )
+    return [_Seeded(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
 
 
 def _holds_messages(inputs: Sequence[Any]) -> bool:

@@ -49,16 +49,8 @@ class CachedDecoder:
         Raises:
             InputError: a prompt is empty, or longer than the model can see.
         """
-        self._lengths = np.array([len(prompt) for prompt in prompts], np.int64)
+        self._lengths = check_prompts(prompts, self.max_positions)
         longest = int(self._lengths.max(initial=0))
-        if not self._lengths.all():
-            raise InputError("a prompt has no tokens")
-        if longest > self.max_positions:
-            raise InputError(
-                f"a prompt has {longest:,} tokens; this model sees at most "
-                f"{self.max_positions:,}, the answer included",
-                hint="shorten it, or cut it from the left with handle_long_generation='hole'",
-            )
         rows, room = len(prompts), min(max(capacity, longest), self.max_positions)
         self._caches = {
             name: np.zeros((rows, _size(port, 1), room, _size(port, 3)), np.float32)
@@ -108,6 +100,25 @@ class CachedDecoder:
                 self._caches[name] = grown
         if not same_count:
             self._step = None
+
+
+def check_prompts(prompts: Sequence[Sequence[int]], max_positions: int) -> NDArray[np.int64]:
+    """The lengths of prompts, none of which may be empty or longer than a model can see.
+
+    Raises:
+        InputError: one is.
+    """
+    lengths = np.array([len(prompt) for prompt in prompts], np.int64)
+    longest = int(lengths.max(initial=0))
+    if not lengths.all():
+        raise InputError("a prompt has no tokens")
+    if longest > max_positions:
+        raise InputError(
+            f"a prompt has {longest:,} tokens; this model sees at most "
+            f"{max_positions:,}, the answer included",
+            hint="shorten it, or cut it from the left with handle_long_generation='hole'",
+        )
+    return lengths
 
 
 def _size(port: Port, axis: int) -> int:

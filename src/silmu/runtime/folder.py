@@ -26,6 +26,7 @@ from silmu.errors import (
     UnsafeModelError,
     UnsupportedModelError,
 )
+from silmu.runtime import genai
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -45,7 +46,6 @@ FOREIGN = {
     **dict.fromkeys((".npy", ".npz", ".keras", ".h5", ".hdf5", ".mar", ".nemo"), _CAN_RUN_CODE),
     ".gguf": "a format of llama.cpp",
     ".msgpack": "a format of flax",
-    ".onnx": "a graph whose weights may lie anywhere",
     ".tflite": "a format of TensorFlow Lite",
 }
 """What weights come in elsewhere, by the end of the name, and why it is not read here."""
@@ -77,7 +77,11 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Whether there is anything of that name, good or bad."""
-        return os.path.lexists(self.path / _plain(name))
+        return os.path.lexists(self.place(name))
+
+    def place(self, name: str) -> Path:
+        """Where a file of that name lies or would lie, links not resolved."""
+        return self.path / _plain(name)
 
     def file(self, name: str) -> Path:
         """The path of a regular file of this folder, with links resolved.
@@ -91,7 +95,7 @@ class Folder:
                 f"`{self.name}` has no {name}",
                 hint=f"it holds {', '.join(self.listing()[:12]) or 'nothing'}",
             )
-        link = self.path / _plain(name)
+        link = self.place(name)
         try:
             path = link.resolve(strict=True)
             mode = path.stat().st_mode
@@ -153,9 +157,12 @@ class Folder:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.json: its architecture named, every number that sizes a tensor within bounds."""
-        if not self.has("config.json"):
-            self.refuse_foreign()
-        config = self.json("config.json")
+        if not self.has("config.json") and self.has(genai.FILE):
+            config = genai.as_config(self.json(genai.FILE), f"{genai.FILE} of `{self.name}`")
+        else:
+            if not self.has("config.json"):
+                self.refuse_foreign()
+            config = self.json("config.json")
         model_type = config.get("model_type")
         if not isinstance(model_type, str):
             raise InvalidModelError(

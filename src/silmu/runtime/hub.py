@@ -11,20 +11,41 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from silmu import store
-from silmu.errors import ModelNameError, ModelNotFoundError, SilmuError, UsageError
-from silmu.runtime import packages, weights
+from silmu.errors import (
+    ModelNameError,
+    ModelNotFoundError,
+    SilmuError,
+    UnsupportedModelError,
+    UsageError,
+)
+from silmu.runtime import exported, genai, packages, weights
+from silmu.runtime.exported import Wanted
 from silmu.runtime.folder import Folder
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 logger = logging.getLogger("silmu")
+
+PIECES = (
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "tokenizer.model",
+    "tokenizer_78b3253a26.model",
+)
+"""SentencePiece models, which are used where there is no tokenizer.json."""
 
 READERS = (
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
+    *PIECES,
     "preprocessor_config.json",
     "processor.json",
 )
@@ -32,6 +53,7 @@ READERS = (
 
 FILES = (
     "config.json",
+    genai.FILE,
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -68,6 +90,7 @@ def open_model(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     with_weights: bool = True,
+    wanted: Wanted | None = None,
 ) -> Folder:
     """The folder of a model, fetched from the hub if neither a folder nor the cache holds it.
 
@@ -83,6 +106,7 @@ def open_model(
         cache_dir: the cache to use in place of HF_HUB_CACHE.
         local_files_only: never ask the hub; HF_HUB_OFFLINE says so for all models.
         with_weights: whether weights are needed, or only the files that read inputs.
+        wanted: which ONNX graph, where the model has any.
 
     Raises:
         ModelNotFoundError: it is not here, and not to be had; the hint says how to bring it.
@@ -102,12 +126,13 @@ def open_model(
     _check(model, revision, token)
     cache = Path(cache_dir).expanduser() if cache_dir else cache_folder()
     folder = _cached(cache, model, revision or "main")
-    missing = _missing(folder, with_weights)
+    wanted = wanted or Wanted()
+    missing = _missing(folder, with_weights, wanted)
     if folder is not None and not missing:
         return folder
     reason = _unreachable(local_files_only)
     if reason is None:
-        return _fetch(cache, model, revision or "main", token, with_weights)
+        return _fetch(cache, model, revision or "main", token, with_weights, wanted)
     if folder is not None and _can_be_tried(folder, missing):
         logger.warning("%s; `%s` is opened as the cache has it: %s", reason, model, missing)
         return folder
@@ -141,11 +166,20 @@ def used_files(folder: Folder) -> list[str]:
     """The names of the files of a folder that silmu uses, weights last.
 
     Raises:
-        ModelNotFoundError, UnsupportedModelError: it has no weights, or none in safetensors.
+        ModelNotFoundError, UnsupportedModelError: it has no weights, or none that can be read.
     """
-    names = [name for name in FILES if folder.has(name)]
+    names = _used({name for name in FILES if folder.has(name)})
+    if (found := exported.find(folder)) is not None:
+        inner = [f"{found.layout.folder}/{name}" for name in FILES] if found.layout.folder else []
+        return [*names, *filter(folder.has, inner), *found.files]
     index = [weights.INDEX] if folder.has(weights.INDEX) and not folder.has(weights.SINGLE) else []
     return [*names, *index, *weights.files(folder)]
+
+
+def _used(there: Collection[str]) -> list[str]:
+    """The files that are used, weights aside, of those that are there."""
+    unused = PIECES if "tokenizer.json" in there else ()
+    return [name for name in FILES if name in there and name not in unused]
 
 
 # ── what the caller gave ───────────────────────────────────────────────────────────────────────
@@ -199,12 +233,20 @@ def _names(model: str) -> list[str]:
     return [model]
 
 
-def _missing(folder: Folder | None, with_weights: bool) -> list[str]:
+def _missing(folder: Folder | None, with_weights: bool, wanted: Wanted) -> list[str]:
     """The least that a model needs and a snapshot lacks. A link without its blob is not there."""
     if folder is None:
         return ["config.json", weights.SINGLE, READERS[0]] if with_weights else [READERS[0]]
     missing: list[str] = []
-    if with_weights:
+    try:
+        graphs = exported.find(folder, wanted) if with_weights else None
+        if graphs is not None:
+            folder = graphs.folder
+            missing = [name for name in graphs.layout.files if not _is_there(folder, name)]
+            missing = missing or [name for name in graphs.files if not _is_there(folder, name)]
+    except (ModelNotFoundError, UnsupportedModelError):
+        return [wanted.file_name or f"a graph in {wanted.dtype}"]
+    if with_weights and graphs is None:
         tensors = [name for name in (weights.SINGLE, weights.INDEX) if _is_there(folder, name)]
         needed = weights.files(folder) if tensors else [weights.SINGLE]
         missing = [name for name in ("config.json", *needed) if not _is_there(folder, name)]
@@ -214,7 +256,7 @@ def _missing(folder: Folder | None, with_weights: bool) -> list[str]:
 
 
 def _is_there(folder: Folder, name: str) -> bool:
-    return folder.has(name) and (folder.path / name).exists()
+    return folder.has(name) and folder.place(name).exists()
 
 
 def _can_be_tried(folder: Folder, missing: list[str]) -> bool:
@@ -288,7 +330,12 @@ def _first_hop(address: str) -> tuple[str, int]:
 
 
 def _fetch(
-    cache: Path, model: str, revision: str, token: str | bool | None, with_weights: bool
+    cache: Path,
+    model: str,
+    revision: str,
+    token: str | bool | None,
+    with_weights: bool,
+    wanted: Wanted,
 ) -> Folder:
     """Brings the used files of a revision into the cache, the weights last.
 
@@ -302,7 +349,7 @@ def _fetch(
     address = endpoint()
     repository = cache / f"models--{model.replace('/', '--')}"
 
-    def bring(names: list[str]) -> None:
+    def bring(names: Iterable[str]) -> None:
         patterns = [re.sub(r"([*?[])", r"[\1]", name) for name in names]
         snapshot_download(
             model,
@@ -318,20 +365,32 @@ def _fetch(
         info = HfApi(endpoint=address).model_info(model, revision=revision, token=token, timeout=10)
         commit = cast("str", info.sha)
         listed = [file.rfilename for file in info.siblings or []]
-        if with_weights and "config.json" not in listed:
+        inner = wanted.subfolder or exported.SUBFOLDER
+        configs = ("config.json", genai.FILE, f"{inner}/config.json", f"{inner}/{genai.FILE}")
+        if with_weights and not {*configs} & {*listed}:
             raise ModelNotFoundError(
                 f"`{model}` on the hub has no config.json",
                 hint=f"it holds {', '.join(listed[:12]) or 'nothing'}",
             )
         single = weights.SINGLE in listed
-        bring([name for name in (*FILES, *([] if single else [weights.INDEX])) if name in listed])
+        inside = [f"{wanted.subfolder}/{name}" for name in FILES] if wanted.subfolder else []
+        names = (*_used(listed), *inside, *([] if single else [weights.INDEX]))
+        bring(name for name in names if name in listed)
         folder = Folder(repository / "snapshots" / commit, model)
-        if with_weights:
+        layout = exported.pick(folder, listed, wanted) if with_weights else None
+        if layout is not None:
+            inside = [f"{layout.folder}/{name}" for name in FILES] if layout.folder else []
+            bring(name for name in (*inside, *layout.files) if name in listed)
+            graphs = exported.Exported(folder, layout).files
+            bring(name for name in graphs if name in listed)
+            if lost := [name for name in graphs if not _is_there(folder, name)]:
+                raise ModelNotFoundError(f"`{model}` on the hub lacks {', '.join(lost)}")
+        elif with_weights:
             legacy = next((name for name in weights.LEGACY if name in listed), None)
             if not single and weights.INDEX not in listed and legacy:
                 raise weights.legacy_error(folder, legacy)
             tensors = [weights.SINGLE] if single else weights.files(folder)
-            bring([name for name in tensors if name in listed])
+            bring(name for name in tensors if name in listed)
             if lost := [name for name in tensors if not _is_there(folder, name)]:
                 raise ModelNotFoundError(f"`{model}` on the hub lacks {', '.join(lost)}")
     except SilmuError:

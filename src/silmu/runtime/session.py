@@ -39,8 +39,38 @@ _NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(float16)": np.float16,
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "dml": "DmlExecutionProvider",
+    "mps": "CoreMLExecutionProvider",
+}
+"""The engine's name for each kind of device; accelerators in the order in which they are taken."""
+_SLOWER = ["SkipLayerNormFusion"]
+"""Changes of the engine to a graph that make it slower on a CPU: a norm with its sums takes four
+times as long as each by itself."""
+_PACKAGES = {"cuda": "onnxruntime-gpu", "dml": "onnxruntime-directml", "mps": "onnxruntime"}
+
+
+class Device(str):
+    """Where a model computes, such as `cuda:1`; its parts as a `torch.device` has them."""
+
+    @property
+    def type(self) -> str:
+        """What kind of device."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Which of that kind, or None where there is one."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+
+CPU = Device("cpu")
 
 
 @dataclass(frozen=True)
@@ -56,17 +86,23 @@ class Session:
 
     Args:
         graph: an .onnx file, its external weights beside it.
+        device: as `choose_device` gives it; the graph is one of `compile` only for the CPU.
+        at_once: takes the packed matrices over from the first run on. Where there are few bits a
+            weight they are soon read, and in blocks they compute otherwise than those not packed.
 
     Raises:
         InvalidModelError: the engine refuses the graph.
     """
 
-    def __init__(self, graph: Path) -> None:
+    def __init__(self, graph: Path, *, device: str = "cpu", at_once: bool = False) -> None:
         self.graph = graph
+        self._device = Device(device)
         self._lock = threading.Lock()
+        self._is_ready = at_once or self._device != "cpu"
         self._num_runs = 0
-        self._session = _start(graph, _options(packed=False))
+        self._session = _start(graph, _options(packed=self._is_ready), self._device)
         self.inputs = {port.name: _port(port) for port in self._session.get_inputs()}
+        self.options = {port.name for port in self._session.get_overridable_initializers()}
         self.outputs = {port.name: _port(port) for port in self._session.get_outputs()}
 
     def run(
@@ -84,7 +120,8 @@ class Session:
             )
         names = list(outputs or self.outputs)
         try:
-            arrays = self._ready().run(names, {name: feeds[name] for name in self.inputs})
+            wanted = [*self.inputs, *(name for name in self.options if name in feeds)]
+            arrays = self._ready().run(names, {name: feeds[name] for name in wanted})
         except _ENGINE_ERRORS as error:
             raise InvalidModelError(f"{self.graph.name} failed while it ran: {error}") from error
         return dict(zip(names, arrays, strict=True))
@@ -99,13 +136,69 @@ class Session:
 
     def _ready(self) -> ort.InferenceSession:
         with self._lock:
-            if self._num_runs == 1:
+            if self._num_runs == 1 and not self._is_ready:
                 try:
                     self._session = _start(self.graph, _options())
                 except InvalidModelError as error:
                     logger.warning("answers stay slow, because the cache was changed: %s", error)
             self._num_runs += 1
             return self._session
+
+
+Value = ort.OrtValue
+"""An array that the engine holds, given from one run to the next without being copied."""
+
+
+class ForeignSession(Session):
+    """A graph that another program exported: made ready at every start, and nothing of it kept.
+
+    Args:
+        graph: an .onnx file, its external weights beside it.
+        device: as `choose_device` gives it.
+
+    Raises:
+        InvalidModelError: the engine refuses the graph.
+    """
+
+    def __init__(self, graph: Path, *, device: str = "cpu") -> None:
+        self.graph = graph
+        options = _options()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        self._session = _start(graph, options, Device(device))
+        self.inputs = {port.name: _port(port) for port in self._session.get_inputs()}
+        self.options: set[str] = set()
+        self.outputs = {port.name: _port(port) for port in self._session.get_outputs()}
+
+    def run_kept(self, feeds: Mapping[str, Value], outputs: Sequence[str]) -> dict[str, Value]:
+        """Runs the graph once, and leaves with the engine what comes out.
+
+        Raises:
+            InvalidModelError: it fails.
+        """
+        try:
+            found = self._session.run_with_ort_values(outputs, feeds)
+        except (*_ENGINE_ERRORS, RuntimeError) as error:
+            raise InvalidModelError(f"{self.graph.name} failed while it ran: {error}") from error
+        return dict(zip(outputs, found, strict=True))
+
+    def run_into(self, feeds: Mapping[str, Value], outputs: Mapping[str, Value]) -> None:
+        """Runs the graph once, into places that may be among what it reads.
+
+        Raises:
+            InvalidModelError: it fails.
+        """
+        binding = self._session.io_binding()
+        for name, value in feeds.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in outputs.items():
+            binding.bind_ortvalue_output(name, value)
+        try:
+            self._session.run_with_iobinding(binding)
+        except (*_ENGINE_ERRORS, RuntimeError) as error:
+            raise InvalidModelError(f"{self.graph.name} failed while it ran: {error}") from error
+
+    def _ready(self) -> ort.InferenceSession:
+        return self._session
 
 
 class Binding:
@@ -176,35 +269,55 @@ def num_cores() -> int:
     return min(cores, int(given)) if given.isdecimal() and int(given) > 0 else cores
 
 
-def check_device(device: object) -> str:
-    """The device that a caller names as transformers lets it, as `cpu`.
+def choose_device(device: object = None) -> Device:
+    """Where to compute, for a device as transformers lets a caller name it.
 
-    Takes -1, an index, a string, or any object with `type` and `index` (a `torch.device`).
+    None takes CUDA if the installed engine has it, else the CPU. A number from 0 on takes the
+    first kind of accelerator that the engine has, or the CPU with a warning; -1 the CPU. A text
+    such as `cuda:1`, or an object with `type` and `index` as a `torch.device`, is taken as it is.
 
     Raises:
-        UsageError: the installed engine has no provider for it.
+        UsageError: it is no device, or the installed engine has no provider for it.
     """
-    kind = "cpu"
-    if isinstance(device, bool) or not isinstance(device, int | str | None):
-        kind = str(getattr(device, "type", device))
-    elif isinstance(device, str):
-        kind = device.partition(":")[0]
-    elif device is not None and device >= 0:
-        # transformers takes an index as "that accelerator, if there is one".
-        if "CUDAExecutionProvider" not in available_providers():
+    here = [kind for kind, name in PROVIDERS.items() if name in available_providers()]
+    kind, index = _parts(device)
+    if kind is None:
+        accelerators = [one for one in here if one != "cpu"]
+        if device is None:
+            accelerators = [one for one in accelerators if one == "cuda"]
+        elif not accelerators and index is not None:
             warnings.warn(
                 f"device={device} asks for an accelerator, and the installed engine "
                 f"({ENGINE}) has none: the CPU answers",
                 stacklevel=4,
             )
-            return "cpu"
-        kind = "cuda"
-    if kind == "cpu":
-        return "cpu"
-    raise UsageError(
-        f"device {device!r} is not to be had: this version of silmu computes on the CPU",
-        hint="leave `device` out, or give -1 or 'cpu'",
-    )
+        kind = accelerators[0] if accelerators and index is not None else "cpu"
+    if kind not in here:
+        package = _PACKAGES.get(kind)
+        raise UsageError(
+            f"device {device!r} is not to be had: the installed engine ({ENGINE}) computes on "
+            f"{', '.join(here)}",
+            hint="leave `device` out, or give -1 or 'cpu'"
+            + (f"; the package {package} brings `{kind}`" if package else ""),
+        )
+    return Device(kind if kind in ("cpu", "mps") else f"{kind}:{index or 0}")
+
+
+def _parts(device: object) -> tuple[str | None, int | None]:
+    """The kind of a device, None for any accelerator, and its number, None for the CPU."""
+    if device is None:
+        return None, 0
+    if isinstance(device, int) and not isinstance(device, bool):
+        return None, device if device >= 0 else None
+    kind = getattr(device, "type", None)
+    if isinstance(kind, str):
+        return kind, getattr(device, "index", None)
+    kind, colon, number = str(device).partition(":")
+    if colon and not number.isdecimal():
+        raise UsageError(
+            f"device is {device!r}", hint="such as -1, 0, 'cpu', 'cuda', 'cuda:1' or 'mps'"
+        )
+    return kind, int(number) if colon else None
 
 
 def _options(*, packed: bool = True) -> ort.SessionOptions:
@@ -220,9 +333,19 @@ def _options(*, packed: bool = True) -> ort.SessionOptions:
     return options
 
 
-def _start(graph: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+def _start(graph: Path, options: ort.SessionOptions, device: Device = CPU) -> ort.InferenceSession:
+    providers: list[str | tuple[str, dict[str, str]]] = [PROVIDERS["cpu"]]
+    if device != "cpu":
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        name, index = PROVIDERS[device.type], device.index
+        providers.insert(0, name if index is None else (name, {"device_id": str(index)}))
+    if device.type == "dml":  # which cannot do with it
+        options.enable_mem_pattern = False
+    disabled = _SLOWER if device == "cpu" else []
     try:
-        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            str(graph), options, providers=providers, disabled_optimizers=disabled
+        )
     except _ENGINE_ERRORS as error:
         raise InvalidModelError(f"the engine refuses {graph.name}: {error}") from error
 

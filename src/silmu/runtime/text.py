@@ -2,7 +2,7 @@
 
 `Tokenizer` answers the questions that programs ask of a transformers tokenizer (`pad_token_id`,
 `decode`, `apply_chat_template`, a call with `return_tensors="np"`); the work is done by the
-`tokenizers` library on the folder's tokenizer.json.
+`tokenizers` library on the folder's tokenizer.json, or on one that is made of its older files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from silmu.errors import InputError, UsageError
 from silmu.runtime import chat, tokenizer_file
-from silmu.runtime.tokenizer_file import SPECIAL_TOKENS, UNLIMITED
+from silmu.runtime.tokenizer_file import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,9 @@ logger = logging.getLogger("silmu")
 
 MAX_CHARACTERS = 1 << 20
 """The longest text that is read at once: one of punctuation takes a second and half a gigabyte."""
+
+NO_LIMIT = int(1e20)
+"""From where on transformers takes a limit of tokens for none."""
 
 TRUNCATIONS = ("longest_first", "only_first", "only_second")
 PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
@@ -98,11 +101,12 @@ class Tokenizer:
 
     @classmethod
     def open(cls, folder: Folder) -> Tokenizer:
-        """Reads tokenizer.json and the settings beside it.
+        """Reads tokenizer.json, or the older files of a vocabulary, and the settings beside it.
 
         Raises:
-            ModelNotFoundError: the folder has no tokenizer.json.
-            InvalidModelError: it is broken.
+            ModelNotFoundError: the folder has none of them.
+            UnsupportedModelError: the same, and its tokenizer is code of its own.
+            InvalidModelError: a file is broken.
         """
         rust, settings = tokenizer_file.read(folder)
         return cls(folder.name, rust, settings)
@@ -295,7 +299,7 @@ class Tokenizer:
         if padding in (False, "do_not_pad"):
             return longest
         limit = self.model_max_length if max_length is None else max_length
-        width = max(longest, limit) if padding == "max_length" and limit < UNLIMITED else longest
+        width = max(longest, limit) if padding == "max_length" and limit < NO_LIMIT else longest
         return -(-width // (multiple or 1)) * (multiple or 1)
 
     def pad(
@@ -346,6 +350,11 @@ class Tokenizer:
             return self.special_id("unk") if found is None else found
         return [cast("int | None", self.convert_tokens_to_ids(token)) for token in tokens]
 
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """Tokens joined to a text, as the vocabulary's spelling of spaces and pieces wants it."""
+        decoder = self.backend_tokenizer.decoder
+        return " ".join(tokens) if decoder is None else decoder.decode(list(tokens))
+
     def get_vocab(self) -> dict[str, int]:
         """Token to id, added tokens included."""
         return self.backend_tokenizer.get_vocab(with_added_tokens=True)
@@ -388,7 +397,7 @@ class Tokenizer:
                 f"{', '.join(TRUNCATIONS)}"
             )
         limit = self.model_max_length if max_length is None else max_length
-        if limit >= UNLIMITED:
+        if limit >= NO_LIMIT:
             self.backend_tokenizer.no_truncation()
             return
         try:

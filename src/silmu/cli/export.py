@@ -1,0 +1,225 @@
+"""Write a model as an ONNX folder, for other programs too, and measure what that changes.
+
+  silmu export MODEL --dtype q8 --output DIR
+  silmu export MODEL --dtype q8 --output DIR --data reviews.csv --json
+
+DIR holds config.json, the tokenizer and onnx/model_quantized.onnx, as transformers.js and optimum
+lay them out; `silmu use DIR` answers with it. --dtype is fp32, q8 (8 bits) or q4 (4 bits). The
+graph is opened again and compared with fp32 on the texts of --data, or on some that come with
+silmu: by how much its numbers differ, how often it comes to the same, how large and how fast it is.
+A decoder reads past_key_values.* and gives present.*, with padding on the left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from silmu.cli import DONE, _flags, _words, answer
+from silmu.errors import UnsupportedModelError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from silmu import store
+    from silmu.pipelines import Pipeline
+
+MOST_TEXTS = 1000
+TIMES = 3
+"""How often each text is asked; the quickest counts."""
+TEXTS = (
+    "Good.",
+    "I would not buy it again.",
+    "The sea is cold in March.",
+    "배송이 빠르고 마음에 들어요.",
+    "서울에서 부산까지 기차로 두 시간 반이 걸린다.",
+    "Nobody answered, so we wrote a second letter to the office in Lyon.",
+    "처음에는 좋았는데 한 달을 쓰니 소리가 나기 시작했습니다. 다시 사지는 않겠어요.",
+    "Das Zimmer war sauber, aber laut; das Frühstück begann erst um neun Uhr.",
+    "The committee met on 14 May 1998 and approved 3.5 million for the new library.",
+    "She said that the film was far too long, and yet nobody in the room had left before its end.",
+    "Ana Torres, who runs the bakery on Pine Street, has hired two people from the town of Vik.",
+    "A lighthouse keeper climbs a narrow stair every evening, trims the lamp, writes down the wind "
+    "and the height of the waves, and waits for the first ship to pass the northern rocks.",
+)
+"""What is compared on, where no data is given."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """MODEL, in which precision, where to, and on what it is measured."""
+    parser.add_argument("model", metavar="MODEL", help="a folder, or an id on the hub")
+    _flags.add(
+        parser,
+        *("--task", "--revision", "--dtype", "--output"),
+        *("--data", "--input", "--json"),
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the folder, measures it, and prints what was found."""
+    from silmu import graphs, store
+    from silmu.pipelines import pipeline
+    from silmu.runtime import dtypes
+
+    if args.output is None:
+        raise UsageError("--output is missing: the folder to write")
+    dtype = dtypes.canonical(args.dtype or "fp32")
+    if dtype not in graphs.DTYPES:
+        raise UsageError(f"--dtype is {dtype}; it may be {', '.join(graphs.DTYPES)}")
+    texts = TEXTS if args.data is None else _read(args.data, args.input)
+    full = pipeline(args.task, args.model, revision=args.revision, dtype="fp32", device=-1)
+    if full.model.exported is not None:
+        raise UnsupportedModelError(
+            f"`{args.model}` is an ONNX graph already; export makes one of safetensors"
+        )
+    if graphs.choose_dtype(full.model.folder, dtype) != dtype:
+        raise UsageError(f"`{args.model}` cannot be had in {dtype}", hint="leave --dtype out")
+    target = Path(args.output).absolute()
+    meta = {"model": args.model, "task": full.task, "dtype": dtype}
+    with store.new_folder(target, meta=meta) as writer:
+        graph = f"onnx/model{dtypes.SUFFIXES[dtype]}.onnx"
+        _write(writer, full, graph, dtype)
+        report = {**meta, "output": str(target), "graph": graph}
+        report |= _sizes(writer.folder / graph, full)
+        report |= _measure(full, pipeline(full.task, writer.folder, dtype=dtype, device=-1), texts)
+    answer(_words.as_json(report) if args.json else _told(report))
+    return DONE
+
+
+def _read(source: str, column: str | None) -> list[str]:
+    from silmu.cli import _rows
+
+    texts: list[str] = []
+    with closing(_rows.open_source(source)) as rows:
+        first = rows.first()
+        if first is not None:
+            column = _rows.choose_column(rows.name, first, column)
+            for block in rows.blocks(MOST_TEXTS):
+                texts += [text for text in block.values(column) if isinstance(text, str) and text]
+                if len(texts) >= MOST_TEXTS:
+                    break
+    if not texts:
+        raise UsageError(f"`{source}` has no texts to measure on")
+    return texts[:MOST_TEXTS]
+
+
+def _write(writer: store.FolderWriter, pipe: Pipeline, graph: str, dtype: str) -> None:
+    """Writes the graph, and beside it whatever a reader of the model needs but its weights."""
+    from silmu import graphs
+    from silmu.runtime import hub, weights
+
+    folder = pipe.model.folder
+    graphs.write(folder, pipe.model.head, writer, graph, dtype=dtype)
+    config: dict[str, Any] = dict(folder.config)
+    # transformers.js takes 8 bits in a browser and fp32 elsewhere, unless it is told.
+    said: dict[str, Any] = {**(config.get("transformers.js_config") or {}), "dtype": dtype}
+    if (writer.folder / f"{graph}_data").exists():
+        said["use_external_data_format"] = {Path(graph).name: True}
+    config["transformers.js_config"] = said
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    writer.write("config.json", f"{text}\n".encode("utf-8", "backslashreplace"))
+    left_out = {"config.json", weights.INDEX, *weights.files(folder)}
+    for name in hub.used_files(folder):
+        if name not in left_out:
+            writer.copy(folder.file(name), name)
+    if not folder.has("tokenizer.json"):
+        writer.write("tokenizer.json", pipe.tokenizer.backend_tokenizer.to_str().encode())
+
+
+def _sizes(graph: Path, full: Pipeline) -> dict[str, Any]:
+    from silmu.runtime import weights
+
+    size = sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*"))
+    tensors = weights.Weights.open(full.model.folder).tensors.values()
+    whole = sum(4 * math.prod(tensor.shape) for tensor in tensors)
+    return {"bytes": size, "bytes_fp32": whole, "size_ratio": round(size / whole, 4)}
+
+
+def _measure(full: Pipeline, reduced: Pipeline, texts: Sequence[str]) -> dict[str, Any]:
+    """Both on the same token ids, in turn: by how much they differ, and how long each takes."""
+    import time
+
+    import numpy as np
+
+    ids = [
+        full.tokenizer.encode(text, truncation=True, max_length=min(full.model.max_tokens, 512))
+        for text in texts
+    ]
+    rows = [row.ids for row in ids if row.ids]
+    seconds = [0.0, 0.0]
+    difference, cosines, same = list[float](), list[float](), list[float]()
+    largest = 0.0
+    for pipe in (full, reduced):  # the first runs take the weights over
+        for row in rows[:2]:
+            _outputs(pipe, row)
+    for row in rows:
+        found = list[dict[str, Any]]()
+        for i, pipe in enumerate((full, reduced)):
+            times, outputs = list[float](), dict[str, Any]()
+            for _ in range(TIMES):
+                start = time.perf_counter()
+                outputs = _outputs(pipe, row)
+                times.append(time.perf_counter() - start)
+            seconds[i] += min(times)
+            found.append(outputs)
+        one, other = (
+            np.concatenate([np.ravel(value) for value in outputs.values()]).astype(np.float64)
+            for outputs in found
+        )
+        gaps = np.abs(one - other)
+        largest = max(largest, float(gaps.max()))
+        difference.append(float(gaps.mean()))
+        norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+        cosines.append(float(one @ other) / norms if norms else 1.0)
+        same += _same(full, *found)
+    return {
+        "texts": len(rows),
+        "difference": {"max": largest, "mean": float(np.mean(difference))},
+        "cosine": {"min": min(cosines), "mean": float(np.mean(cosines))},
+        "agreement": float(np.mean(same)) if same else None,
+        "seconds": seconds[1],
+        "seconds_fp32": seconds[0],
+        "speed_ratio": round(seconds[0] / seconds[1], 3),
+    }
+
+
+def _outputs(pipe: Pipeline, ids: list[int]) -> dict[str, Any]:
+    """What the model computes of a text: for a decoder, the scores of the token that follows."""
+    import numpy as np
+
+    if pipe.model.head == "text-generation":
+        return {"logits": pipe.model.decoder().start([ids], len(ids)).copy()}
+    row = np.array([ids], np.int64)
+    return dict(pipe.model(input_ids=row))
+
+
+def _same(pipe: Pipeline, one: dict[str, Any], other: dict[str, Any]) -> list[float]:
+    """Whether both come to the same: the label, the token, the place. Vectors come to nothing."""
+    if pipe.model.head == "feature-extraction":
+        return []
+    pairs = [(value, other[name]) for name, value in one.items()]
+    config = pipe.model.config
+    if config.problem_type == "regression":
+        return []
+    if config.problem_type == "multi_label_classification":
+        return [float(((a > 0) == (b > 0)).mean()) for a, b in pairs]
+    return [float((a.argmax(-1) == b.argmax(-1)).mean()) for a, b in pairs]
+
+
+def _told(report: dict[str, Any]) -> str:
+    gaps, cosine, count = report["difference"], report["cosine"], report["texts"]
+    lines = [
+        report["output"],
+        f"{report['graph']}: {report['bytes'] / 1e6:,.1f} MB, fp32 would be "
+        f"{report['bytes_fp32'] / 1e6:,.1f}",
+        f"differs from fp32 by {gaps['max']:.2g} at most, {gaps['mean']:.2g} on average; "
+        f"cosine {cosine['mean']:.5f}, at least {cosine['min']:.5f}",
+    ]
+    if report["agreement"] is not None:
+        lines.append(f"comes to the same in {report['agreement']:.1%}")
+    lines.append(f"{report['speed_ratio']:.2f} times as fast as fp32, on {count:,} texts alone")
+    return "\n".join(lines)
