@@ -31,8 +31,8 @@ def render(result: dict[str, Any]) -> str:
             "**Not for publishing: others took the processor during this run** "
             f"(up to {result['busiest_visit'] or 0:.0%} of it)."
         )
-    parts += [targets(result), peers(result)]
-    return "\n\n".join(parts)
+    parts += [targets(result), precisions(result), peers(result)]
+    return "\n\n".join(filter(None, parts))
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -100,10 +100,28 @@ def targets(result: dict[str, Any], *, with_asked: bool = True) -> str:
     return table(head[:shown], [row[:shown] for row in rows])
 
 
+def precisions(result: dict[str, Any], *, with_asked: bool = True) -> str:
+    """How many times as fast as transformers in fp32 each is, in other precisions too."""
+    rows: list[list[str]] = []
+    for measure in MEASURES:
+        reference, _ = fastest(result, measure.name, measure.reference)
+        found = [
+            fastest(result, measure.name, peer)[0]
+            for peer in (f"{measure.reference} bf16", "silmu", "silmu q8")
+        ]
+        if reference is None or found[-1] is None:
+            continue
+        ratios = ["" if one is None else times(reference / one) for one in found]
+        asked = judged(reference / found[-1], measure.q8)[1:] if with_asked else []
+        rows.append([measure.title, duration(reference), *ratios, *asked])
+    head = ["", "transformers, fp32", "its bf16", "silmu, fp32", "silmu, q8"]
+    return table([*head, "asked of q8", ""][: len(head) + 2 * with_asked], rows) if rows else ""
+
+
 def peers(result: dict[str, Any]) -> str:
     """Every peer, with the share of what the machine can do at most."""
-    names = [n for n in ("silmu", "transformers", "transformers-4.57", "openvino", "ctranslate2",
-             "llama.cpp", "kjarni") if n in result["versions"]]  # fmt: skip
+    names = [n for n in ("silmu", "silmu q8", "transformers", "transformers-4.57", "openvino",
+             "ctranslate2", "llama.cpp", "kjarni") if n in result["versions"]]  # fmt: skip
     rows: list[list[str]] = []
     for measure in MEASURES:
         for run, of in result["samples"].items():

@@ -17,10 +17,12 @@ from ._serve import NUM_THREADS, Runs, serve
 from ._texts import in_batches, labelled
 
 
-def load(models: Path, work: dict[str, Any], measures: list[str]) -> Runs:
+def load(
+    models: Path, work: dict[str, Any], measures: list[str], dtype: torch.dtype = torch.float32
+) -> Runs:
     torch.set_num_threads(NUM_THREADS)
-    runs, opened = _pipelines.load(pipeline, models, work, measures)
-    assert all(task.model.dtype == torch.float32 for task in opened.values())
+    runs, opened = _pipelines.load(partial(pipeline, dtype=dtype), models, work, measures)
+    assert all(task.model.dtype == dtype for task in opened.values())
     if many := runs.pop("many", None):
         classify = opened["text-classification"]
         for size in (1, 32):
