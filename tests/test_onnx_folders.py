@@ -1,7 +1,7 @@
 """Models that come as ONNX graphs answer as the safetensors that they were exported from.
 
-tests/onnx holds what exporters wrote (tools/make_onnx_folders.py), without the weights, which are
-put back from tests/models; here the graphs are laid out as each exporter leaves them.
+tests/exported holds what exporters wrote (tools/make_onnx_folders.py), without the weights, which
+are put back from tests/models; here the graphs are laid out as each exporter leaves them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
-import onnx
 import silmu
-from onnx import TensorProto, helper, numpy_helper
 from silmu.errors import (
     InvalidModelError,
     ModelNotFoundError,
@@ -57,7 +57,7 @@ def tensors(graph: onnx.GraphProto) -> Iterable[onnx.TensorProto]:
 
 @cached
 def stored(name: str, graph: str) -> bytes:
-    model = onnx.load(HERE / "onnx" / f"{name}.{graph}.onnx", load_external_data=False)
+    model = onnx.load(HERE / "exported" / f"{name}.{graph}.onnx", load_external_data=False)
     weights = load_file(MODELS / name / "model.safetensors")
     for tensor in tensors(model.graph):
         if tensor.external_data:
@@ -659,7 +659,7 @@ def test_rows_of_a_rounded_decoder_are_computed_alone(tmp_path: Path) -> None:
 def genai_folder(target: Path, *, renamed: bool = False) -> str:
     """What its builder writes: no config.json, weights beside the graph."""
     model = export("mistral-whole", "genai")
-    config = json.loads((HERE / "onnx" / "mistral-whole.genai_config.json").read_text())
+    config = json.loads((HERE / "exported" / "mistral-whole.genai_config.json").read_text())
     file = "model.onnx"
     if renamed:
         file = "decoder.onnx"
@@ -776,7 +776,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wanted", ["../model.onnx", "/model.onnx", "a/../../model.onnx"])
 def test_a_file_name_that_leads_out(wanted: str, tmp_path: Path) -> None:
     folder = lay(tmp_path / "m", "bert-sequence", {})
-    shutil.copy(HERE / "onnx" / "bert-sequence.model.onnx", tmp_path / "model.onnx")
+    shutil.copy(HERE / "exported" / "bert-sequence.model.onnx", tmp_path / "model.onnx")
     with pytest.raises((UnsafeModelError, ModelNotFoundError)):
         silmu.pipeline("text-classification", folder, model_kwargs={"file_name": wanted})
     with pytest.raises((UnsafeModelError, ModelNotFoundError)):

@@ -208,6 +208,7 @@ BROKEN: dict[str, tuple[tuple[str, str], bytes]] = {
     "only a number": (XLM, b"\x08\x01"),
     "cut in a number": (XLM, spm() + b"\x0a"),
     "a length beyond the end": (XLM, spm() + b"\x0a\xff\xff\xff\x7f"),
+    "a length one too long": (XLM, spm() + b"\x0a\x09\x0a\x01b\x15\x00\x00\x80\xbf"),
     "a length of 2**63": (XLM, spm() + b"\x0a" + b"\xff" * 8 + b"\x7f"),
     "a number without end": (XLM, spm() + b"\x08" + b"\xff" * 40),
     "a group": (XLM, spm() + b"\x0b\x0c"),

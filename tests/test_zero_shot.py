@@ -51,19 +51,19 @@ def test_one_label_is_judged_for_itself() -> None:
 
 def test_what_entails_is_found_by_name(caplog: pytest.LogCaptureFixture) -> None:
     """[!] By the beginning of the label, whatever its case; else it is the last output."""
-    assert classifier("bert-nli").entailment_id == 2  # pyright: ignore
-    assert classifier("bert-nli-backwards").entailment_id == 0  # pyright: ignore
-    assert classifier("distilbert-nli").entailment_id == 1  # pyright: ignore
+    assert classifier("bert-nli").entailment_id == 2
+    assert classifier("bert-nli-backwards").entailment_id == 0
+    assert classifier("distilbert-nli").entailment_id == 1
     with caplog.at_level(logging.WARNING, "silmu"):
         unnamed = pipeline("zero-shot-classification", str(MODELS / "bert-nli-unnamed"))
-    assert unnamed.entailment_id == -1  # pyright: ignore
+    assert unnamed.entailment_id == -1
     assert "`LABEL_2`" in caplog.text
 
 
 def test_only_the_text_is_shortened() -> None:
     """[!] The sentence of a label is never cut."""
     pipe = pipeline("zero-shot-classification", str(MODELS / "bert-nli"), candidate_labels=TOPICS)
-    rows = list(pipe.preprocess("the sea " * 500, candidate_labels=TOPICS))  # pyright: ignore
+    rows = list(pipe.preprocess("the sea " * 500, candidate_labels=TOPICS))
     for row, label in zip(rows, TOPICS, strict=True):
         ids = row["input_ids"][0]
         assert len(ids) == 128

@@ -1,4 +1,4 @@
-"""Makes the graphs of tests/onnx: tiny models as the exporters that people use write them.
+"""Makes the graphs of tests/exported: tiny models as the exporters that people use write them.
 
 Each is a real export of a folder of tests/models. Weights that are those of its model.safetensors
 are left out and named instead, so that a graph takes little room; the tests put them back, and lay
@@ -23,15 +23,14 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
-import torch
-from safetensors.numpy import load_file
-
 import onnx
+import torch
 from onnx import numpy_helper
+from safetensors.numpy import load_file
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent / "tests" / "models"
-TARGET = HERE.parent / "tests" / "onnx"
+TARGET = HERE.parent / "tests" / "exported"
 
 LEAST = 64
 """Numbers of a weight that is worth leaving out."""

@@ -85,8 +85,9 @@ def as_list(answer: Any) -> dict[str, Any]:
 
 def _records(answer: Any) -> list[Mapping[str, Any]] | None:
     """The answer as a list of dicts; None if it is something else, such as vectors."""
-    if isinstance(answer, Mapping) and {"labels", "scores"} <= {*cast("Any", answer)}:
-        pairs = zip(answer["labels"], answer["scores"], strict=True)
+    several = cast("Mapping[str, Any]", answer if isinstance(answer, Mapping) else {})
+    if "labels" in several and "scores" in several:
+        pairs = zip(several["labels"], several["scores"], strict=True)
         return [{"label": label, "score": score} for label, score in pairs]
     records = cast("list[Any]", answer if isinstance(answer, list) else [answer])
     return records if records and all(isinstance(record, Mapping) for record in records) else None

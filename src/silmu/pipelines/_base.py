@@ -20,6 +20,7 @@ import numpy as np
 from silmu import store
 from silmu.errors import InputError, UsageError, WrongTypeError
 from silmu.pipelines._model import Model, ModelOutput
+from silmu.runtime import hub
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,8 +175,10 @@ class Pipeline(ABC):
         target = Path(save_directory)
         names = [name for name in self.model.folder.listing() if name != store.MANIFEST]
         with store.new_folder(target, meta={"model": self.model.name_or_path}) as writer:
-            graphs = self.model.exported.files if self.model.exported else []
-            for name in dict.fromkeys([*names, *graphs]):
+            if (graphs := self.model.exported) is not None:
+                # Configs may lie beside the graphs, in a folder of their own.
+                names += [*filter(self.model.folder.has, hub.FILES), *graphs.files]
+            for name in dict.fromkeys(names):
                 if self.model.folder.place(name).is_file():
                     writer.copy(self.model.folder.file(name), name)
 

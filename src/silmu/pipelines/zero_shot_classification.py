@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
@@ -156,15 +156,15 @@ class ZeroShotClassificationPipeline(Pipeline):
 def _labels(given: Any) -> list[Any]:
     if isinstance(given, str):
         given = [label.strip() for label in given.split(",") if label.strip()]
-    is_listed = isinstance(given, Iterable) and hasattr(given, "__getitem__")
-    if not is_listed or isinstance(given, Mapping | bytes):
+    kind = type(cast("object", given)).__name__
+    try:
+        labels = [] if isinstance(given, Mapping | bytes) else list(cast("Iterable[Any]", given))
+    except TypeError as error:
         raise WrongTypeError(
-            f"candidate_labels is a {type(given).__name__}; it must be a list of texts, or one "
-            "text with commas"
-        )
-    labels: list[Any] = list(given)
+            f"candidate_labels is a {kind}; it must be a list of texts, or one text with commas"
+        ) from error
     if not labels:
-        raise UsageError("candidate_labels is empty", hint="give at least one label")
+        raise UsageError(f"candidate_labels is a {kind} without a label", hint="give a list")
     for label in labels:
         if not isinstance(label, str | int | float | np.generic):
             raise WrongTypeError(f"a label is a {type(label).__name__}; it must be a text")
