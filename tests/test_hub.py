@@ -300,6 +300,15 @@ def test_a_repository_with_only_a_pickle_says_how_to_convert_it(server: Hub) -> 
 
 
 @local_hub
+def test_an_architecture_without_a_graph_is_refused_before_its_weights(server: Hub) -> None:
+    server.add("org/other", **{"config.json": b'{"model_type": "unheard-of"}'})
+    with pytest.raises(UnsupportedModelError, match="is a 'unheard-of', and silmu has graphs for"):
+        hub.open_model("org/other")
+    assert server.got()
+    assert "model.safetensors" not in server.got()
+
+
+@local_hub
 def test_a_tokenizer_is_fetched_without_the_weights_beside_it(server: Hub) -> None:
     server.add("org/tokenizer")
     classify = silmu.pipeline("text-classification", SEQUENCE, tokenizer="org/tokenizer")

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from silmu.errors import UnknownTaskError, UsageError
+from silmu.errors import UnknownTaskError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -154,6 +154,13 @@ def _graph(model_type: str) -> Declared | None:
             if model_type in said.constants.get("MODEL_TYPES", ()):
                 return said
     return None
+
+
+def no_graph(model: str, model_type: str) -> UnsupportedModelError:
+    """What is said of a model whose architecture `graphs/` has no builder for."""
+    return UnsupportedModelError(
+        f"`{model}` is a {model_type!r}, and silmu has graphs for {', '.join(model_types())}"
+    )
 
 
 def _file(kind: str, name: str) -> Path:

@@ -106,10 +106,7 @@ def check(folder: Folder, head: str) -> ModuleType:
     model_type = folder.config["model_type"]
     family = registry.graph_module(model_type)
     if family is None:
-        raise UnsupportedModelError(
-            f"`{folder.name}` is a {model_type!r}, and silmu has graphs for "
-            f"{', '.join(registry.model_types())}"
-        )
+        raise registry.no_graph(folder.name, model_type)
     if head not in family.HEADS:
         raise UnsupportedModelError(
             f"`{folder.name}` is a {model_type!r}, which silmu builds for "

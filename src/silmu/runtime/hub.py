@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from silmu import store
+from silmu import registry, store
 from silmu.errors import (
     ModelNameError,
     ModelNotFoundError,
@@ -389,6 +389,8 @@ def _fetch(
             legacy = next((name for name in weights.LEGACY if name in listed), None)
             if not single and weights.INDEX not in listed and legacy:
                 raise weights.legacy_error(folder, legacy)
+            if (model_type := folder.config["model_type"]) not in registry.model_types():
+                raise registry.no_graph(model, model_type)  # before gigabytes are brought
             tensors = [weights.SINGLE] if single else weights.files(folder)
             bring(name for name in tensors if name in listed)
             if lost := [name for name in tensors if not _is_there(folder, name)]:
