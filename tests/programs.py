@@ -91,7 +91,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    return value
+    return str(value) if isinstance(value, str) else value  # silmu's devices are texts
 
 
 # --------------------------------------------------------------------------------------------

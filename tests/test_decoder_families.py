@@ -252,7 +252,7 @@ def test_a_list_of_seeds_gives_each_prompt_its_own() -> None:
         ([{"role": "user", "content": "x"}], [1]),
         ((prompt for prompt in [ONCE]), [1]),
     ],
-    ids=str,
+    ids=["a-prompt", "too-few", "too-many", "no-number", "negative", "a-chat", "a-stream"],
 )
 def test_seeds_that_fit_no_prompts_are_refused(inputs: Any, seeds: list[Any]) -> None:
     with pytest.raises(UsageError, match="seed"):

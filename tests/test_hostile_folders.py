@@ -223,7 +223,7 @@ DEEP = '{"a":' * 10**5 + "1" + "}" * 10**5
 def file_cases() -> Iterator[Case]:
     """Every file of a good folder, spoilt in every way that a file can be."""
     for name in (CONFIG, TOKENS, SETTINGS, ROLES, WEIGHTS):
-        needed = name not in (SETTINGS, ROLES)
+        needed = name not in (TOKENS, SETTINGS, ROLES)  # vocab.txt says what tokens there are
         missing = remove(name)
         yield refused(f"{name}-missing", missing) if needed else same(f"{name}-missing", missing)
         yield refused(f"{name}-empty", write(name, ""))
@@ -910,6 +910,7 @@ def settings_cases() -> Iterator[Case]:
         "cls_token": (7, ["[CLS]"], {"content": 7}, {"a": 1}, True),
         "pad_token": (7, [], {"content": None}),
         "unk_token": (7.5,),
+        "do_lower_case": ("x", 7, [True]),
         "mask_token": ([[]],),
         "chat_template": (7, ["x"], {"default": 7}, [{"name": "a"}], True, "x" * (2 << 20)),
     }
@@ -920,7 +921,6 @@ def settings_cases() -> Iterator[Case]:
         "added_tokens_decoder": {"x": 7},
         "extra_special_tokens": ["a"],
         "tokenizer_class": 7,
-        "do_lower_case": "x",
         "clean_up_tokenization_spaces": "x",
         "sp_model_kwargs": {"a": {"b": 1}},
         "name_or_path": "/etc/passwd",

@@ -49,7 +49,7 @@ def main() -> None:
     doubtful: list[str] = []
     for program in chosen:
         first, second = answer(program, False), answer(program, True)
-        if not close(first, second):
+        if program.note != "differs" and not close(first, second):
             doubtful.append(f"{program.name}: {first} or {second}")
         found[program.name] = first
         print(program.name, json.dumps(first, ensure_ascii=False)[:150], file=sys.stderr)

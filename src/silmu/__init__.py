@@ -52,6 +52,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_MODULES[name]), name)
+    if name[:1].isupper() or name == "logging":  # so that `from silmu import AutoTokenizer` says why
+        from silmu.errors import absent_name
+
+        raise absent_name(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,7 +5,8 @@
     │   ├── UnknownNameError   not one of the names there are                (also KeyError)
     │   │   └── UnknownTaskError   no task of that name
     │   ├── WrongTypeError     an argument that is not expected, or its type (also TypeError)
-    │   └── NothingGivenError  neither task nor model                        (also RuntimeError)
+    │   ├── NothingGivenError  neither task nor model                        (also RuntimeError)
+    │   └── AbsentNameError    a name that transformers has and silmu not    (also ImportError)
     ├── InputError             an input that the task cannot answer          (also ValueError)
     │   └── MissingKeyError    an input that lacks a field                   (also KeyError)
     ├── ModelError             something is wrong with a model folder
@@ -74,6 +75,10 @@ class NothingGivenError(UsageError, RuntimeError):
     """Too little was given to know what is wanted."""
 
 
+class AbsentNameError(UsageError, ImportError):
+    """A program imports what transformers has by that name, and silmu by another or not at all."""
+
+
 class InputError(SilmuError, ValueError):
     """The input is not one that the task can answer."""
 
@@ -135,3 +140,61 @@ class Interrupted(KeyboardInterrupt):
 
 class MissingExtraError(SilmuError, ImportError):
     """An optional dependency is not installed; the hint is the command that installs it."""
+
+
+# What programs import beside `pipeline`: what a name looks like, and what to write in its place.
+_INSTEAD = (
+    (
+        "GenerationConfig",
+        "it needs no class",
+        'a dict will do: generation_config={{"max_new_tokens": 20}}',
+    ),
+    (
+        r"Auto\w+|\w+Tokenizer(Fast)?|\w+Config|\w+For[A-Z]\w+|\w+(Model|LMHeadModel)",
+        "pipeline() opens model and tokenizer by name",
+        'pipe = pipeline(task, model="..."); then there are pipe.model, pipe.model.config and '
+        "pipe.tokenizer",
+    ),
+    (
+        r"\w+Pipeline",
+        "pipeline() makes it",
+        'write pipeline("{task}", model="..."); its class is in silmu.pipelines.{module}',
+    ),
+    (
+        "Pipeline|PIPELINE_REGISTRY",
+        "it is elsewhere",
+        "from silmu.pipelines import {name}",
+    ),
+    (
+        r"StoppingCriteria(List)?|LogitsProcessor(List)?",
+        "it needs no class",
+        "any function of (input_ids, scores) will do: stopping_criteria=[function], or "
+        "logits_processor=[function]",
+    ),
+    (
+        "logging",
+        "Python's own does the same",
+        'import logging; logging.getLogger("silmu").setLevel("ERROR")',
+    ),
+    (
+        "SquadExample",
+        "it needs no class",
+        'a dict will do: {{"question": "...", "context": "..."}}',
+    ),
+)
+
+
+def absent_name(name: str) -> AbsentNameError:
+    """What to say where a program imports a name of transformers that silmu does not have.
+
+    >>> print(absent_name("AutoTokenizer").message)
+    silmu has no AutoTokenizer; pipeline() opens model and tokenizer by name
+    """
+    import re
+
+    task = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name.removesuffix("Pipeline")).lower()
+    words = {"name": name, "task": task, "module": task.replace("-", "_")}
+    for form, why, hint in _INSTEAD:
+        if re.fullmatch(form, name):
+            return AbsentNameError(f"silmu has no {name}; {why}", hint=hint.format(**words))
+    return AbsentNameError(f"silmu has no {name}", hint="`dir(silmu)` lists what it has")

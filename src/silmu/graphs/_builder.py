@@ -143,6 +143,8 @@ class Graph:
         precision: how large matrices are held; small ones, norms and attention stay float32.
         exported: whether it is for other programs too, and so speaks as they expect: a decoder's
             cache comes out longer than it went in, and the tokens of a row are scored all.
+        by_rows: whether products are written x W, weights last and as they lie in the checkpoint:
+            what OpenVINO knows for a layer, and computes by the form that it has for one.
     """
 
     def __init__(
@@ -153,9 +155,11 @@ class Graph:
         precision: _precision.Precision = _precision.FULL,
         *,
         exported: bool = False,
+        by_rows: bool = False,
     ) -> None:
         self.weights = weights
         self.exported = exported
+        self.by_rows = by_rows
         self.precision = precision
         self._file = file
         self._location = location
@@ -172,6 +176,8 @@ class Graph:
 
     def option(self, name: str, dtype: str, default: Any, shape: list[int | str]) -> Value:
         """Declares an input that may be left out, and what it is then."""
+        if self.by_rows:  # where what has a default is a constant
+            return self.input(name, dtype, shape)
         self._initializers[name] = numpy_helper.from_array(np.array(default, dtype), name)
         return self.input(name, dtype, shape)
 
@@ -290,7 +296,7 @@ class Graph:
         With the weights first the engine reads them as they lie in the checkpoint. For few tokens
         that is faster than x W with W packed (a quarter at 16), for many it is the same.
         """
-        if self._is_reduced(outer):
+        if self.by_rows or self._is_reduced(outer):
             product = self.project(x, name, inner=inner, outer=outer)
             biased = self.node("Add", product, self.bias(name, size=outer))
             return self.node("Transpose", biased, perm=[1, 0])
@@ -298,14 +304,28 @@ class Graph:
         bias = self.node("Unsqueeze", self.bias(name, size=outer), self.constant([1]))
         return self.node("Gemm", matrix, x, bias, transB=1)
 
-    def project(self, x: Value, *names: str, inner: int, outer: int) -> Value:
-        """x W, without bias: (n, inner) -> (n, outer), computed as `columns` does."""
+    def project(
+        self, x: Value, *names: str, inner: int, outer: int, lowest: float | None = None
+    ) -> Value:
+        """x W, without bias: (n, inner) -> (n, outer), computed as `columns` does.
+
+        `lowest` is what x never falls below, if that is near zero.
+        """
         weights = tuple(f"{name}.weight" for name in names)
         if self._is_reduced(outer):
             return _quantized.product(
-                self, x, weights, inner=inner, outer=outer, transposed=True, flat=True
+                self,
+                x,
+                weights,
+                inner=inner,
+                outer=outer,
+                transposed=True,
+                flat=True,
+                lowest=lowest,
             )
         matrix = self.weight(*weights, shape=(outer, inner), axis=0)
+        if self.by_rows:
+            return self.node("Gemm", x, matrix, transB=1)
         product = self.node("FusedMatMul", matrix, x, domain=MICROSOFT, transB=1)
         return self.node("Transpose", product, perm=[1, 0])
 
@@ -316,18 +336,11 @@ class Graph:
 
         `wide` and `narrow` are the names of the two layers.
         """
-        if self._is_reduced(inner):
+        if self.by_rows or self._is_reduced(inner):
             widened = self.project(x, wide, inner=inner, outer=outer)
-            return _quantized.product(
-                self,
-                self.activate(activation, widened, self.bias(wide, size=outer)),
-                (f"{narrow}.weight",),
-                inner=outer,
-                outer=inner,
-                transposed=True,
-                flat=True,
-                lowest=_precision.LOWEST.get(activation),
-            )
+            widened = self.activate(activation, widened, self.bias(wide, size=outer))
+            lowest = _precision.LOWEST.get(activation)
+            return self.project(widened, narrow, inner=outer, outer=inner, lowest=lowest)
         widened = self.activate(activation, self.columns(x, wide, inner=inner, outer=outer))
         matrix = self.weight(f"{narrow}.weight", shape=(inner, outer))
         return self.node("Transpose", self.node("MatMul", matrix, widened), perm=[1, 0])

@@ -8,6 +8,9 @@ usual form, would let the longest outlier of a batch coarsen the answers of its 
 *By blocks*, for decoders and for 4 bits: one scale for every 32 weights (Frantar et al. 2022,
 https://arxiv.org/abs/2210.17323, without its search), which are widened where they are used. A
 decoder writes one token at a time, and waits for its weights to come from memory.
+
+*By layers*, for OpenVINO: one scale a column, and what they are multiplied with is float; that
+engine cuts it by itself, in groups of 32, where the processor has products of 8 bits.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Precision:
     `shared` says that the table of its embeddings is likely to be that of its scores too.
     """
 
-    form: Literal["full", "columns", "blocks"] = "full"
+    form: Literal["full", "columns", "blocks", "layers"] = "full"
     bits: int = 32
     shared: bool = False
 

@@ -1,4 +1,4 @@
-"""The products of a graph with weights in 8 or 4 bits; `_precision` says what the two forms are."""
+"""The products of a graph with weights in 8 or 4 bits; `_precision` says what the forms are."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def product(
     """
     if graph.precision.form == "blocks":
         return _by_blocks(graph, x, names, inner, outer, transposed)
+    if graph.precision.form == "layers":
+        return _by_layers(graph, x, names, inner, outer, transposed)
     rows = x if flat else graph.node("Reshape", x, graph.constant([-1, inner]))
     groups = [(names, outer)]
     if len(names) > 1:
@@ -141,6 +143,24 @@ def _by_columns(
     )
     found = graph.node("Mul", found, scale)
     return graph.node("Add", found, shift) if lowest else found
+
+
+def _by_layers(
+    graph: Graph, x: Value, names: tuple[str, ...], inner: int, outer: int, transposed: bool
+) -> Value:
+    name = "+".join(names)
+    weights, scales, factors = f"{name}:layer", f"{name}:layer.scale", f"{name}:balance"
+    if weights not in graph:
+        matrix = graph.matrix(names, (inner, outer), transposed)
+        balance = _precision.balance(matrix)
+        numbers, scale = _precision.by_columns(matrix / balance[:, None], graph.precision.bits)
+        graph.table(weights, numbers.T)
+        graph.table(scales, scale)
+        graph.table(factors, balance)
+    # Kept as they are: the engine knows this for weights to be widened while they are multiplied.
+    widened = graph.node("DequantizeLinear", weights, scales, axis=0)
+    widened = graph.node("Transpose", widened, perm=[1, 0])
+    return graph.node("MatMul", graph.node("Mul", x, factors), widened)
 
 
 def _rows(graph: Graph, x: Value, lowest: float | None) -> tuple[Value, Value]:

@@ -119,6 +119,7 @@ class Rotary:
             *(x, self.places, *self.waves),
             domain=MICROSOFT,
             num_heads=heads,
+            interleaved=0,  # which OpenVINO does not take for granted
             rotary_embedding_dim=self.size,
         )
 

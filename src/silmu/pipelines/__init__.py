@@ -93,16 +93,19 @@ def pipeline(
         )
     if not isinstance(cast("object", task), str | None):
         raise WrongTypeError(f"task is a {type(task).__name__}; it must be a name such as `ner`")
+    loading = dict(model_kwargs or {})
     # Programs for older transformers say torch_dtype, and mean it where they say both.
-    precision = dtypes.canonical(parameters.pop("torch_dtype", None) or dtype)
+    named = (parameters.pop("torch_dtype", None), loading.pop("torch_dtype", None))
+    precision = dtypes.canonical(next((d for d in named if d), loading.pop("dtype", None) or dtype))
     if device_map is not None:
         logger.warning("device_map=%r changes nothing: there is one device", device_map)
     chosen = choose_device(device)
     source: dict[str, Any] = {
         "token": token,
-        **{k: v for k, v in (model_kwargs or {}).items() if k in ("cache_dir", "local_files_only")},
+        **{k: loading.pop(k) for k in ("cache_dir", "local_files_only") if k in loading},
     }
-    graph = {k: v for k, v in (model_kwargs or {}).items() if k in ("file_name", "subfolder")}
+    graph = {k: loading.pop(k) for k in ("file_name", "subfolder") if k in loading}
+    _check_loading(loading)
     wanted = exported.Wanted(dtype=precision, **graph)
 
     # The task is settled before anything is fetched: a misspelt one should cost nothing.
@@ -181,6 +184,23 @@ class PipelineRegistry:
 
 
 PIPELINE_REGISTRY = PipelineRegistry()
+
+
+def _check_loading(others: dict[str, Any]) -> None:
+    """Says what becomes of model_kwargs that are for torch."""
+    for bits, dtype in (("load_in_8bit", "q8"), ("load_in_4bit", "q4")):
+        if others.get(bits):
+            raise UsageError(
+                f"{bits} asks for a library of torch; silmu has {dtype[1:]} bits of its own",
+                hint=f'leave it out, and write dtype="{dtype}"',
+            )
+    if others.get("quantization_config") is not None:
+        raise UsageError(
+            "quantization_config asks for a library of torch; silmu has 8 and 4 bits of its own",
+            hint='leave it out, and write dtype="q8" or dtype="q4"',
+        )
+    if others:
+        logger.warning("of model_kwargs, silmu ignores %s", ", ".join(others))
 
 
 def _class_of(task: str) -> type[Pipeline]:

@@ -133,6 +133,10 @@ class Pipeline(ABC):
         """Arrays of several rows through the model; the first axis of what comes out is rows."""
         return self.model(**model_inputs)
 
+    def forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Mapping[str, Any]:
+        """What preprocess gave through the model, for programs that take the three by hand."""
+        return self._forward(model_inputs, **parameters)
+
     @abstractmethod
     def postprocess(self, model_outputs: Any, *args: Any, **parameters: Any) -> Any:
         """What one input's pass gave (a list, if preprocess gave several) as the answer."""

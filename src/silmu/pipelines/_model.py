@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from silmu import graphs, registry
-from silmu.errors import InvalidModelError
+from silmu.errors import InvalidModelError, UsageError
 from silmu.runtime import dtypes, exported, weights
 from silmu.runtime.decoder import CachedDecoder
 from silmu.runtime.exported import Wanted
-from silmu.runtime.session import ENGINE, PROVIDERS, Device
+from silmu.runtime.session import ENGINE, PROVIDERS, Device, choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,16 @@ logger = logging.getLogger("silmu")
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 MAX_LABELS = 1 << 20
+UNSAID = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id")
+"""What config.json need not say, and programs ask for; transformers then says None."""
+
+_INSTEAD = {
+    "generate": "ask the pipeline: pipe(prompt, max_new_tokens=20)",
+    "generation_config": "give settings to pipeline() or to the call, such as pad_token_id=0",
+    "save_pretrained": "the pipeline saves model and tokenizer: pipe.save_pretrained(folder)",
+    "parameters": "silmu has no layers of torch; train with `silmu train`",
+}
+"""What programs ask of a model of transformers, and what to write in its place."""
 
 
 class ModelConfig:
@@ -63,8 +73,8 @@ class ModelConfig:
 
     def __getattr__(self, name: str) -> Any:
         values: dict[str, Any] = self.__dict__.get("_values", {})
-        if name in values:
-            return values[name]
+        if name in values or name in UNSAID:
+            return values.get(name)
         raise AttributeError(f"config.json has no {name!r}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,14 +82,31 @@ class ModelConfig:
         return dict(self._values)
 
 
+class Array(np.ndarray[Any, Any]):
+    """An array for programs that expect a tensor, and turn that into an array themselves."""
+
+    def numpy(self) -> NDArray[Any]:
+        """The array."""
+        return np.asarray(self)
+
+    def detach(self) -> Array:
+        """The same: there is nothing to be detached from."""
+        return self
+
+    def cpu(self) -> Array:
+        """The same: it is there already."""
+        return self
+
+
 class ModelOutput(dict[str, Any]):
     """What a model gave, by name; also as attributes, as programs for transformers read it."""
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self[name]
+            value = self[name]
         except KeyError:
             raise AttributeError(f"the model gave {', '.join(self)}, and no {name!r}") from None
+        return value.view(Array) if isinstance(value, np.ndarray) else value
 
 
 class Model:
@@ -143,6 +170,27 @@ class Model:
         if values.get("position_biased_input") is False:
             size *= 4
         return size - registry.first_position(values)
+
+    def __getattr__(self, name: str) -> Any:
+        instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"a model of silmu has no {name!r}{instead}")
+
+    def eval(self) -> Model:
+        """The same: a model of silmu answers, and never trains."""
+        return self
+
+    def to(self, device: Any) -> Model:
+        """The same, if it computes there already.
+
+        Raises:
+            UsageError: it computes elsewhere.
+        """
+        if (wanted := choose_device(device)) != self.device:
+            raise UsageError(
+                f"a model on {self.device} stays there, and cannot go to {wanted}",
+                hint=f"pipeline(task, model=..., device={str(wanted)!r})",
+            )
+        return self
 
     def check_vocabulary(self, tokenizer: Tokenizer) -> None:
         """Refuses a tokenizer with more tokens than the model has embeddings.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from silmu.errors import UsageError
 from silmu.pipelines._base import Pipeline
+from silmu.pipelines._model import Array
 
 if TYPE_CHECKING:
     from silmu.pipelines._model import ModelOutput
@@ -56,4 +57,4 @@ class FeatureExtractionPipeline(Pipeline):
     def postprocess(self, model_outputs: ModelOutput, *, return_tensors: bool = False) -> Any:
         """The vectors of the tokens."""
         states = model_outputs["last_hidden_state"]
-        return states if return_tensors else states.tolist()
+        return states.view(Array) if return_tensors else states.tolist()

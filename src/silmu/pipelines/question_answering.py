@@ -69,6 +69,14 @@ class QuestionAnsweringPipeline(Pipeline):
             return super().__call__(examples[0] if len(examples) == 1 else examples, **options)
         return super().__call__(given, **options)
 
+    @staticmethod
+    def create_sample(question: Any, context: Any) -> Any:
+        """A question with its context as one input; of two lists, a list of inputs."""
+        if isinstance(question, list):
+            pairs = zip(cast("list[Any]", question), context, strict=True)
+            return [{"question": q, "context": c} for q, c in pairs]
+        return {"question": question, "context": context}
+
     def _sanitize_parameters(
         self,
         padding: Any = None,

@@ -107,8 +107,12 @@ def _inputs(family: Family) -> dict[str, Any]:
 def _obey(rust: RustTokenizer, family: Family, settings: dict[str, Any], name: str) -> None:
     """Does what settings ask for that tokenizer.json says otherwise, as the classes do."""
 
-    def given(keys: dict[str, str]) -> dict[str, Any]:
-        return {into: settings[key] for key, into in keys.items() if settings.get(key) is not None}
+    def given(keys: dict[str, str]) -> dict[str, bool]:
+        found = {key: settings[key] for key in keys if settings.get(key) is not None}
+        for key, value in found.items():
+            if not isinstance(value, bool):
+                raise InvalidModelError(f"`{name}` has {key} = {value!r}; it may be true or false")
+        return {keys[key]: value for key, value in found.items()}
 
     if family.kind == WORDS and (changes := given(_BERT_SETTINGS)):
         state = _described(rust.normalizer)
