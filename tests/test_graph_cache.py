@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import silmu
+from silmu import store
+from silmu.graphs import open_session, place
+from silmu.runtime import session
+from silmu.runtime.folder import Folder
 
 TEXT = "The lighthouse keeper climbed the stairs."
 
@@ -86,3 +91,41 @@ def test_an_answer_outlives_its_cache(model: Path, caplog: pytest.LogCaptureFixt
     # The second run would have taken the packed weights over.
     assert classify(TEXT) == first
     assert "cache was changed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "times"),
+    [("bert-base", "feature-extraction", 2), ("gpt2-lm", "text-generation", 3)],
+)
+def test_room_is_asked_for_by_numbers_and_not_by_how_they_are_stored(
+    name: str,
+    head: str,
+    times: int,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is stored in 16 bits is written in 32, twice; of a decoder once more, packed."""
+    full, half = models / name, tmp_path / "half"
+    half.mkdir()
+    (half / "config.json").write_bytes((full / "config.json").read_bytes())
+    stored = load_file(full / "model.safetensors")
+    assert {array.dtype.name for array in stored.values()} == {"float32"}
+    save_file({k: v.astype("float16") for k, v in stored.items()}, half / "model.safetensors")
+    asked: list[int] = []
+    monkeypatch.setattr(store, "reserve", lambda folder, num_bytes: asked.append(num_bytes))
+    monkeypatch.setenv("SILMU_CACHE", str(tmp_path / "cache"))
+    for folder in (full, half):
+        open_session(Folder(folder, folder.name), head)
+    assert asked == [times * sum(4 * array.size for array in stored.values())] * 2
+
+
+def test_a_new_graph_leaves_those_of_other_devices(model: Path) -> None:
+    folder = Folder(model, str(model))
+    meta = {"model": str(model), "machine": session.machine()}
+    accelerated = place(folder, "text-classification", "fp32-cuda", session.machine())
+    with store.new_folder(accelerated, meta=meta) as writer:
+        writer.write("model.onnx", b"")
+    answer(model)
+    assert accelerated in graphs(model)
+    assert len(graphs(model)) == 2

@@ -903,7 +903,7 @@ def _thin(vocabulary: dict[str, int]) -> None:
 
 def settings_cases() -> Iterator[Case]:
     wrong: dict[str, tuple[Any, ...]] = {
-        "model_max_length": ("x", -1, 0, 0.5, True, [128], None, {"a": 1}),
+        "model_max_length": ("x", -1, 0, 0.5, True, [128], {"a": 1}),
         "padding_side": ("up", 7, ["right"], True, {"a": 1}),
         "truncation_side": ("up", 7, ["left"]),
         "model_input_names": ("input_ids", 7, [7], {"a": 1}),
@@ -918,6 +918,7 @@ def settings_cases() -> Iterator[Case]:
         for i, value in enumerate(values):
             yield refused(f"settings-{key}-{i}", put(SETTINGS, key, value=value))
     for key, value in {
+        "model_max_length": None,
         "added_tokens_decoder": {"x": 7},
         "extra_special_tokens": ["a"],
         "tokenizer_class": 7,

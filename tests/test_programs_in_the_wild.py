@@ -5,17 +5,22 @@ ends with an error that says why and what to write. They are in programs.md.
 from __future__ import annotations
 
 import builtins
+import functools
 import json
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import programs
+import silmu
 from programs import Program
-from silmu.errors import SilmuError
+from silmu.errors import SilmuError, UsageError
+from silmu.pipelines.pt_utils import KeyDataset, KeyPairDataset
 from test_golden import assert_close
 
 HERE = Path(__file__).parent
@@ -83,6 +88,55 @@ def test_says_why_and_what_to_write(program: Program) -> None:
     assert isinstance(caught.value, SilmuError | AttributeError)
 
 
+def test_a_model_says_what_to_ask_in_its_place() -> None:
+    model = silmu.pipeline("text-generation", model="gpt2-lm").model
+    for name, words in {
+        "generate": "ask the pipeline: pipe(prompt, max_new_tokens=20)",
+        "save_pretrained": "pipe.save_pretrained(folder)",
+        "parameters": "`silmu train`",
+        "no_such_thing": "no 'no_such_thing'",
+    }.items():
+        assert not hasattr(model, name)
+        with pytest.raises(AttributeError, match=re.escape(words)):
+            getattr(model, name)
+    assert model.eval().to("cpu") is model
+
+
+def test_a_model_does_not_go_elsewhere_in_silence() -> None:
+    model = silmu.pipeline("text-classification", model="bert-sequence").model
+    with pytest.raises(UsageError, match="not to be had"):
+        model.to("cuda")
+
+
+@pytest.mark.parametrize("name", ["Trainer", "BitsAndBytesConfig", "SquadExample", "NoSuchName"])
+def test_an_absent_name_is_an_import_error(name: str) -> None:
+    with pytest.raises(ImportError, match=f"silmu has no {name}"):
+        exec(f"from silmu import {name}")
+    with pytest.raises(AttributeError):
+        _ = silmu.no_such_name
+
+
+def test_the_dtype_of_model_kwargs_counts(caplog: pytest.LogCaptureFixture) -> None:
+    made = functools.partial(silmu.pipeline, "text-classification", model="bert-sequence")
+    assert made(model_kwargs={"torch_dtype": "torch.float32"}).model.precision == "fp32"
+    assert made(model_kwargs={"dtype": "q8"}).model.precision == "q8"
+    for name in ("load_in_8bit", "load_in_4bit", "quantization_config"):
+        with pytest.raises(UsageError, match=r'dtype="q'):
+            made(model_kwargs={name: True})
+    assert not caplog.records
+    made(model_kwargs={"attn_implementation": "sdpa"})
+    assert "silmu ignores attn_implementation" in caplog.text
+
+
+def test_key_datasets() -> None:
+    rows = [{"a": "Good.", "b": "Fine."}, {"a": "Bad.", "b": "Awful."}]
+    one, two = KeyDataset(rows, "a"), KeyPairDataset(rows, "a", "b")
+    assert (len(one), list(one)) == (2, ["Good.", "Bad."])
+    assert two[1] == {"text": "Bad.", "text_pair": "Awful."}
+    pipe = silmu.pipeline("text-classification", model="bert-nli")
+    assert_close(list(pipe(two)), pipe(list(two)))
+
+
 def test_there_are_enough_and_each_is_recorded() -> None:
     names = [program.name for program in PROGRAMS]
     assert len(set(names)) == len(names) >= 100
@@ -95,9 +149,7 @@ def test_there_are_enough_and_each_is_recorded() -> None:
 def test_only_imports_are_changed() -> None:
     """What is run differs from what stands there in the name of the library, and nowhere else."""
     for program in PROGRAMS:
-        lines = zip(
-            program.source.splitlines(), program.under("silmu").splitlines(), strict=True
-        )
+        lines = zip(program.source.splitlines(), program.under("silmu").splitlines(), strict=True)
         changed = [(old, new) for old, new in lines if old != new]
         assert changed, f"{program.name} does not import transformers"
         for old, new in changed:
@@ -120,8 +172,6 @@ def test_a_wrong_answer_is_seen() -> None:
 
 def test_programs_leave_nothing_behind(folder: Path) -> None:
     """Stand-ins for torch are taken away again, and nothing is written beside the tests."""
-    import sys
-
     program = next(p for p in PROGRAMS if p.name == "sentiment/torch-device")
     programs.run(program, "silmu")
     assert "torch" not in sys.modules

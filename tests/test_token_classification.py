@@ -252,3 +252,41 @@ def test_a_text_must_be_one() -> None:
         tagger()(CLARA, is_split_into_words=True)
     with pytest.raises(WrongTypeError, match="takes no"):
         tagger()(CLARA, truncation=True)
+
+
+def test_a_token_is_named_as_the_vocabulary_spells_it() -> None:
+    """[!] The mask takes in the space before it, which is not part of its name."""
+    pipe = tagger("albert-tokens")
+    text = "sea [MASK] air"
+    found = pipe(text, ignore_labels=[])
+    (mask,) = (one for one in found if "MASK" in one["word"])
+    assert mask["word"] == "[MASK]"
+    assert text[mask["start"] : mask["end"]].strip() == "[MASK]"
+
+
+TAKEN_APART = unicodedata.normalize("NFD", "서울에서 한글 갸륵 ") * 12
+
+
+@pytest.mark.parametrize("model", ["bert-ner", "bert-ner-bytes"])
+def test_tokens_stand_where_the_tokenizer_says(model: str) -> None:
+    """Also those that are less than a syllable of a text in NFD."""
+    pipe = tagger(model)
+    text = TAKEN_APART[:20]
+    row = pipe.tokenizer.encode(text)
+    places = zip(row.encoding.offsets, row.special, strict=True)
+    of_text = [place for place, is_special in places if not is_special]
+    found = pipe(text, ignore_labels=[])
+    assert [(one["start"], one["end"]) for one in found] == of_text
+    assert any("\u1160" <= text[end] <= "\u11ff" for _, end in of_text if end < len(text))
+
+
+@pytest.mark.parametrize("model", ["bert-ner", "bert-ner-bytes"])
+def test_no_entity_is_lost_for_being_widened_to_a_syllable(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tagger(model, aggregation_strategy="simple", stride=1)
+    widened = pipe(TAKEN_APART, ignore_labels=[])
+    monkeypatch.setattr("silmu.runtime.korean.whole_syllables", lambda _, start, end: (start, end))
+    plain = pipe(TAKEN_APART, ignore_labels=[])
+    assert [one["word"] for one in widened] == [one["word"] for one in plain]
+    assert widened != plain

@@ -186,6 +186,28 @@ def test_a_tokenizer_json_heeds_the_settings_beside_it(tmp_path: Path) -> None:
     assert framed.encode("sea").encoding.tokens[0] != "<s>"
 
 
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({"max_len": 5}, 5),
+        ({"max_len": 5, "model_max_length": 7}, 7),
+        ({"max_len": 5, "model_max_length": None}, int(1e30)),
+        ({}, int(1e30)),
+    ],
+)
+def test_older_files_call_the_limit_max_len(
+    settings: dict[str, Any], most: int, tmp_path: Path
+) -> None:
+    """As those of many Korean models do."""
+    tokenizer = opened(tmp_path, cases.CASES["bert-cased"])
+    text = "sea " * 20
+    whole = len(tokenizer.encode(text))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = Tokenizer.open(Folder(tmp_path, "older"))
+    assert tokenizer.model_max_length == most
+    assert len(tokenizer.encode(text, truncation=True)) == min(whole, most)
+
+
 # ── broken and hostile files ───────────────────────────────────────────────────────────────────
 
 PIECES = [cases.piece("<unk>", kind=2), cases.piece("<s>", kind=3), cases.piece("</s>", kind=3)]

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase, Prepend
 
 from silmu import pipeline
 from silmu.errors import UsageError
@@ -118,3 +122,17 @@ def test_padding_without_a_mask_is_read(extract: Pipeline) -> None:
 def test_what_cannot_be_is_refused(extract: Pipeline, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         extract(SHORT, tokenize_kwargs=options)
+
+
+@pytest.mark.parametrize("normalizer", [Lowercase(), Prepend("▁")])
+def test_special_tokens_are_named_and_skipped_as_they_are_written(normalizer: Any) -> None:
+    """[!] tokenizers 0.23 calls them what their normalised text is, and no longer special."""
+    rust = RustTokenizer(WordLevel({"[UNK]": 0, "[END]": 1, "sea": 2}, unk_token="[UNK]"))
+    rust.normalizer = normalizer
+    rust.add_special_tokens([AddedToken(t, normalized=True) for t in ("[UNK]", "[END]")])
+    tokenizer = Tokenizer("made", rust, {"eos_token": "[END]"})
+    assert tokenizer.convert_ids_to_tokens([0, 1, 2, 3]) == ["[UNK]", "[END]", "sea", None]
+    assert tokenizer.decode([2, 0, 2, 1]) == "sea [UNK] sea [END]"
+    assert tokenizer.decode([2, 0, 2, 1], skip_special_tokens=True) == "sea sea"
+    tokenizer.pad_token_id = 1
+    assert tokenizer.pad_token == "[END]"

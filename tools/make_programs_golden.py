@@ -1,6 +1,6 @@
 """Records what transformers 4.57.6 prints for the programs of tests/programs.md.
 
-    python -m tools.make_programs_golden [name ...]
+    PYTHONPATH=tests python -m tools.make_programs_golden [name ...]
 
 It writes tests/golden/programs.json: for each program what it printed, or the error that ended it.
 Each program runs twice, the second time with all weights slightly disturbed. One whose answer then
@@ -26,10 +26,9 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import torch
 import transformers
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
-sys.path.insert(0, str(TESTS))
 import programs
 
+TESTS = Path(programs.__file__).parent
 TARGET = TESTS / "golden" / "programs.json"
 REFERENCE = "4.57.6"
 DISTURBANCE = 3e-5  # relative, of every weight

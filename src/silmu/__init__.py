@@ -52,7 +52,8 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_MODULES[name]), name)
-    if name[:1].isupper() or name == "logging":  # so that `from silmu import AutoTokenizer` says why
+    if name[:1].isupper() or name == "logging":
+        # An AttributeError's words would not come through: `from silmu import X` says its own.
         from silmu.errors import absent_name
 
         raise absent_name(name)

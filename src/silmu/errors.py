@@ -150,6 +150,16 @@ _INSTEAD = (
         'a dict will do: generation_config={{"max_new_tokens": 20}}',
     ),
     (
+        "BitsAndBytesConfig",
+        "it has 8 and 4 bits of its own",
+        'write pipeline(task, model="...", dtype="q8"), or dtype="q4"',
+    ),
+    (
+        "Trainer|TrainingArguments",
+        "silmu.train() trains",
+        "`silmu tasks` lists what can be trained, and `silmu train --help` tells how",
+    ),
+    (
         r"Auto\w+|\w+Tokenizer(Fast)?|\w+Config|\w+For[A-Z]\w+|\w+(Model|LMHeadModel)",
         "pipeline() opens model and tokenizer by name",
         'pipe = pipeline(task, model="..."); then there are pipe.model, pipe.model.config and '

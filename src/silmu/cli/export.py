@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 MOST_TEXTS = 1000
 TIMES = 3
 """How often each text is asked; the quickest counts."""
-TEXTS = (
-    "Good.",
-    "I would not buy it again.",
-    "The sea is cold in March.",
-    "배송이 빠르고 마음에 들어요.",
-    "서울에서 부산까지 기차로 두 시간 반이 걸린다.",
-    "Nobody answered, so we wrote a second letter to the office in Lyon.",
-    "처음에는 좋았는데 한 달을 쓰니 소리가 나기 시작했습니다. 다시 사지는 않겠어요.",
-    "Das Zimmer war sauber, aber laut; das Frühstück begann erst um neun Uhr.",
-    "The committee met on 14 May 1998 and approved 3.5 million for the new library.",
-    "She said that the film was far too long, and yet nobody in the room had left before its end.",
-    "Ana Torres, who runs the bakery on Pine Street, has hired two people from the town of Vik.",
-    "A lighthouse keeper climbs a narrow stair every evening, trims the lamp, writes down the wind "
-    "and the height of the waves, and waits for the first ship to pass the northern rocks.",
-)
-"""What is compared on, where no data is given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the folder, measures it, and prints what was found."""
     from silmu import graphs, store
-    from silmu.pipelines import pipeline
+    from silmu.pipelines import _fastest, pipeline
     from silmu.runtime import dtypes
 
     if args.output is None:
@@ -70,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     dtype = dtypes.canonical(args.dtype or "fp32")
     if dtype not in graphs.DTYPES:
         raise UsageError(f"--dtype is {dtype}; it may be {', '.join(graphs.DTYPES)}")
-    texts = TEXTS if args.data is None else _read(args.data, args.input)
+    texts = _fastest.TEXTS if args.data is None else _read(args.data, args.input)
     full = pipeline(args.task, args.model, revision=args.revision, dtype="fp32", device=-1)
     if full.model.exported is not None:
         raise UnsupportedModelError(

@@ -5,33 +5,37 @@ HEADS (what it can end in, and the tensor that proves that the checkpoint was tr
 the tensors of which one does) and PREFIX (what the checkpoint puts before the body's names, if the
 body is part of a larger model).
 
-A graph is built once for a model, a head, a precision and a machine, and kept in the cache; the key
-is made of what it was built from, so a changed file makes a new one, which takes the place of the
-old.
+A graph is built once for a model, a head, a precision, an engine and a machine, and kept in the
+cache; the key is made of what it was built from, so a changed file makes a new one, which takes the
+place of the old.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import logging
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from silmu import registry, store
+from silmu import extras, registry, store
 from silmu.errors import CorruptError, StoreError, UnsupportedModelError, UsageError
-from silmu.runtime import session as engine
-from silmu.runtime import weights
+from silmu.runtime import dtypes, rows, session, weights
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from types import ModuleType
     from typing import BinaryIO
 
+    import onnx
+
     from silmu.graphs._precision import Precision
     from silmu.runtime.folder import Folder
+    from silmu.runtime.openvino import OpenVinoSession
 
 logger = logging.getLogger("silmu")
 
@@ -44,28 +48,43 @@ MAX_FILE_BYTES = (1 << 31) - (16 << 20)
 """What a single ONNX file may hold of weights: a protobuf ends at 2 GB."""
 SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
 PROBE = "probe.onnx"
+BLOB, PORTS = "model.blob", "ports.json"
 DTYPES = ("fp32", "q8", "q4")
 """The precisions that a graph is built in."""
 
+ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
+ENGINES = {ONNXRUNTIME: DTYPES, OPENVINO: ("fp32", "bf16", "q8")}
+"""The precisions that each engine computes in."""
+
 
 def open_session(
-    folder: Folder, head: str, *, dtype: str = "fp32", device: str = "cpu"
-) -> engine.Session:
+    folder: Folder,
+    head: str,
+    *,
+    dtype: str = "fp32",
+    device: str = "cpu",
+    engine: str = ONNXRUNTIME,
+) -> session.Session | OpenVinoSession:
     """A session for a model folder with a head, such as `question-answering`.
 
     Args:
         folder: config.json and safetensors.
         head: what the graph ends in.
-        dtype: as `runtime.dtypes` names it; `fp16` and `bf16` compute in fp32.
+        dtype: as `runtime.dtypes` names it; `fp16` computes in fp32, and so does `bf16` but with
+            OpenVINO.
         device: as `runtime.session.choose_device` gives it.
+        engine: one of ENGINES.
 
     Raises:
         UsageError: no graph is built in this precision, or none for this device.
+        MissingExtraError: the engine is not installed.
         UnsupportedModelError: no graph is written for this architecture or head, or the checkpoint
             was never trained for it.
         InvalidModelError: config.json and weights are broken, or do not agree.
     """
-    dtype, device = choose_dtype(folder, dtype), engine.Device(device)
+    dtype, device = choose_dtype(folder, dtype, engine), session.Device(device)
+    if engine == OPENVINO:
+        return _open_openvino(folder, head, dtype, device)
     if dtype != "fp32" and device != "cpu":
         raise UsageError(
             f"dtype {dtype} with device {device}: weights of few bits compute on the CPU",
@@ -73,14 +92,24 @@ def open_session(
         )
     on_cpu = device == "cpu"
     kind = dtype if on_cpu else f"{dtype}-{device.type}"
-    parts = [folder.file(name) for name in ("config.json", *weights.files(folder))]
-    name = f"{_slug(folder.name)}-{head}-{kind}-{_key(parts, head, kind)}"
-    cached = cache_folder() / name
-    if not _is_there(cached):
-        meta = {"model": str(folder.path), "machine": engine.machine()}
+    cached = place(folder, head, kind, session.machine())
+    if not is_there(cached):
+        meta = {"model": str(folder.path), "machine": session.machine()}
         _build(folder, head, cached, meta, dtype, compiled=on_cpu)
-        _remove_older(cached, meta)
-    return engine.Session(cached / GRAPH, device=device, at_once=dtype != "fp32")
+        remove_older(cached, meta)
+    return session.Session(cached / GRAPH, device=device, at_once=dtype != "fp32")
+
+
+def place(folder: Folder, head: str, kind: str, machine: str) -> Path:
+    """Where what is made of a folder is kept, under a name that changes when the folder does.
+
+    Args:
+        head: what for.
+        kind: what it is.
+        machine: what else it depends on.
+    """
+    parts = [folder.file(name) for name in ("config.json", *weights.files(folder))]
+    return cache_folder() / f"{_slug(folder.name)}-{head}-{kind}-{_key(parts, head, kind, machine)}"
 
 
 def cache_folder() -> Path:
@@ -160,7 +189,8 @@ def write(
     writer.write(name, graph)
 
 
-def _is_there(cached: Path) -> bool:
+def is_there(cached: Path) -> bool:
+    """Whether something is kept there, and whole; what is damaged is removed."""
     if not cached.exists():
         return False
     try:
@@ -172,31 +202,38 @@ def _is_there(cached: Path) -> bool:
     return True
 
 
-def _remove_older(newest: Path, meta: dict[str, str]) -> None:
+def remove_older(newest: Path, meta: dict[str, str]) -> None:
     """Removes graphs that this one supersedes: of the same folder as it was before, same head."""
     stem = newest.name.rpartition("-")[0]
     for other in newest.parent.glob(f"{glob.escape(stem)}-*"):
         # Another process may hold it open, which Windows does not forgive, or be removing it too.
         with suppress(StoreError):
-            if other != newest and store.verify(other, quick=True).meta == meta:
+            is_kin = other != newest and other.name.rpartition("-")[0] == stem
+            if is_kin and store.verify(other, quick=True).meta == meta:
                 store.remove(other)
 
 
-def choose_dtype(folder: Folder, dtype: str) -> str:
-    """The precision that a graph is built in, one of DTYPES, for one that was asked for.
+def choose_dtype(folder: Folder, dtype: str, engine: str = ONNXRUNTIME) -> str:
+    """The precision that a graph is built in for one that was asked for: one of ENGINES[engine].
 
     Where it is another, a warning says why.
 
     Raises:
-        UsageError: it is none that graphs are built in, nor one that fp32 answers for.
+        UsageError: there is no such engine, or it has no such precision, nor one that fp32 answers
+            for.
     """
-    if dtype in ("fp16", "bf16"):
+    if engine not in ENGINES:
+        raise UsageError(f"engine is {engine!r}; it may be {', '.join(ENGINES)}")
+    made = ENGINES[engine]
+    if dtype in ("fp16", "bf16") and dtype not in made:
         logger.warning("dtype %s: this version computes in fp32, which is more precise", dtype)
-    if dtype in ("auto", "fp16", "bf16"):
         return "fp32"
-    if dtype not in DTYPES:
+    if dtype == dtypes.AUTO:
+        return "fp32"
+    if dtype not in made:
+        of_engine = "" if engine == ONNXRUNTIME else f" for {engine}"
         raise UsageError(
-            f"dtype is {dtype!r}; from safetensors silmu makes {', '.join(DTYPES)}",
+            f"dtype is {dtype!r}; from safetensors silmu makes {', '.join(made)}{of_engine}",
             hint="leave it out for fp32, or take q8, which is smaller and faster",
         )
     # Their weights are few, and what they sum over the tokens of a text depends, in its last bits,
@@ -205,6 +242,37 @@ def choose_dtype(folder: Folder, dtype: str) -> str:
         logger.warning("dtype %s: `%s` is small, and computes in fp32", dtype, folder.name)
         return "fp32"
     return dtype
+
+
+def _open_openvino(
+    folder: Folder, head: str, dtype: str, device: session.Device
+) -> OpenVinoSession:
+    extras.require(OPENVINO)
+    from silmu.runtime import openvino
+
+    family = check(folder, head)
+    if "text-generation" in family.HEADS or folder.config["model_type"].startswith("silmu-"):
+        raise UnsupportedModelError(
+            f"`{folder.name}` is a {folder.config['model_type']!r}, and with OpenVINO silmu "
+            "computes encoders",
+            hint="leave the engine out: ONNX Runtime does",
+        )
+    if device != "cpu":
+        raise UsageError(
+            f"engine openvino with device {device}: it computes on the CPU here",
+            hint="leave one of the two out",
+        )
+    if dtype == "bf16" and openvino.reduced_type() != "bf16":
+        raise UsageError(
+            "this processor has no products of bf16", hint="leave dtype out for fp32, or take q8"
+        )
+    machine = f"{openvino.ENGINE} {session.machine()}"
+    cached = place(folder, head, f"{OPENVINO}-{dtype}", machine)
+    if not is_there(cached):
+        meta = {"model": str(folder.path), "machine": machine}
+        _build_openvino(folder, head, cached, meta, dtype)
+        remove_older(cached, meta)
+    return openvino.OpenVinoSession(cached / BLOB, cached / PORTS, dtype=dtype)
 
 
 def _held(family: ModuleType, dtype: str, *, any_machine: bool) -> Precision:
@@ -229,7 +297,7 @@ def _overflows(writer: store.FolderWriter) -> bool:
 
     graph, feeds, expected = _quantized.probe()
     writer.write(PROBE, graph)
-    found = engine.Session(writer.path(PROBE)).run(feeds)
+    found = session.Session(writer.path(PROBE)).run(feeds)
     writer.discard(PROBE)
     return any((found[name] != value).any() for name, value in expected.items())
 
@@ -237,26 +305,84 @@ def _overflows(writer: store.FolderWriter) -> bool:
 def _build(
     folder: Folder, head: str, target: Path, meta: dict[str, str], dtype: str, *, compiled: bool
 ) -> None:
-    num_bytes = weights.Weights.open(folder).num_bytes
     family = check(folder, head)
+    with _new(folder, target, meta, _bytes_a_number(family, dtype)) as writer:
+        is_narrow = dtype != "fp32" and _overflows(writer)
+        precision = _held(family, dtype, any_machine=is_narrow)
+        source, beside = (SOURCE, SOURCE_WEIGHTS) if compiled else (GRAPH, WEIGHTS)
+        with writer.open(beside) as file:
+            graph, _ = _graph(folder, head, file, beside, precision)
+        writer.write(source, graph)
+        if compiled:
+            session.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
+            writer.discard(SOURCE)
+            writer.discard(SOURCE_WEIGHTS)
+
+
+def _build_openvino(
+    folder: Folder, head: str, target: Path, meta: dict[str, str], dtype: str
+) -> None:
+    from silmu.graphs._precision import FULL, Precision
+    from silmu.runtime import openvino
+
+    precision = Precision("layers", 8) if dtype == "q8" else FULL
+    bytes_a_number = _bytes_a_number(check(folder, head), dtype)
+    with _new(folder, target, meta, bytes_a_number) as writer:
+        with writer.open(SOURCE_WEIGHTS) as file:
+            graph, _ = _graph(folder, head, file, SOURCE_WEIGHTS, precision, by_rows=True)
+        writer.write(SOURCE, graph)
+        writer.write(BLOB, openvino.compile(writer.path(SOURCE), dtype))
+        writer.write(PORTS, _ports(graph))
+        writer.discard(SOURCE)
+        writer.discard(SOURCE_WEIGHTS)
+
+
+def _ports(graph: bytes) -> bytes:
+    """What `OpenVinoSession` is told of a graph."""
+    import onnx
+
+    made = onnx.load_model_from_string(graph).graph
+
+    def told(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Any]:
+        types = {value.name: value.type.tensor_type for value in values}
+        return {
+            name: (
+                onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name,
+                [size.dim_param or size.dim_value for size in kind.shape.dim],
+            )
+            for name, kind in types.items()
+        }
+
+    inputs = told(made.input)
+    options = {name: inputs.pop(name) for name in list(inputs) if name == rows.PLACES}
+    parts = {"inputs": inputs, "options": options, "outputs": told(made.output)}
+    return json.dumps(parts).encode()
+
+
+def _bytes_a_number(family: ModuleType, dtype: str) -> int:
+    """What a number of a model takes on disk while its graph is built, however it is stored.
+
+    It is written, and written again by the engine, which packs a decoder's matrices beside them.
+    """
+    if dtype in ("q8", "q4"):
+        return 4 if dtype == "q8" else 3
+    return 12 if "text-generation" in family.HEADS else 8
+
+
+@contextmanager
+def _new(
+    folder: Folder, target: Path, meta: dict[str, str], bytes_a_number: int
+) -> Generator[store.FolderWriter]:
+    """A folder of the cache, with room for what a model is turned into."""
     try:
         with store.new_folder(target, meta=meta, exist_ok=True) as writer:
-            store.reserve(cache_folder(), 2 * num_bytes)
-            is_narrow = dtype != "fp32" and _overflows(writer)
-            precision = _held(family, dtype, any_machine=is_narrow)
-            source, beside = (SOURCE, SOURCE_WEIGHTS) if compiled else (GRAPH, WEIGHTS)
-            with writer.open(beside) as file:
-                graph, _ = _graph(folder, head, file, beside, precision)
-            writer.write(source, graph)
-            if compiled:
-                engine.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
-                writer.discard(SOURCE)
-                writer.discard(SOURCE_WEIGHTS)
+            numbers = weights.Weights.open(folder).num_numbers
+            store.reserve(cache_folder(), bytes_a_number * numbers)
+            yield writer
     except StoreError as error:
         raise StoreError(
             f"the graph of `{folder.name}` could not be kept: {error.message}",
-            hint="set SILMU_CACHE to a folder that can be written and has room for about twice "
-            "the model's size",
+            hint="set SILMU_CACHE to a folder that can be written and has room",
         ) from error
 
 
@@ -268,6 +394,7 @@ def _graph(
     precision: Precision,
     *,
     exported: bool = False,
+    by_rows: bool = False,
 ) -> tuple[bytes, int]:
     """The graph, its weights written to a file of that name, and how many bytes these are."""
     from silmu.graphs._builder import Config, Graph
@@ -276,13 +403,13 @@ def _graph(
     tensors = weights.Weights.open(folder)
     body = family.HEADS["feature-extraction"]
     prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
-    graph = Graph(tensors, file, location, precision, exported=exported)
+    graph = Graph(tensors, file, location, precision, exported=exported, by_rows=by_rows)
     family.build(graph, Config(folder.config, folder.name), head, prefix)
     return graph.finish(f"{folder.config['model_type']}-{head}"), file.tell()
 
 
-def _key(parts: list[Path], head: str, kind: str) -> str:
-    described = [f"silmu graph {FORMAT}", head, kind, engine.machine()]
+def _key(parts: list[Path], head: str, kind: str, machine: str) -> str:
+    described = [f"silmu graph {FORMAT}", head, kind, machine]
     for path in parts:
         status = path.stat()
         described.append(f"{path} {status.st_size} {status.st_mtime_ns}")

@@ -68,13 +68,7 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
         logits = graph.dense(pooled, "classifier", inner=hidden, outer=labels)
         graph.output("logits", logits, ["rows", labels])
     else:
-        x = batch.unfold(x, hidden)
-        if head == "feature-extraction":
-            graph.output("last_hidden_state", x, ["rows", "tokens", hidden])
-        elif head == "question-answering":
-            _encoder.span_outputs(graph, x, "qa_outputs", hidden)
-        else:
-            _heads.token_labels(graph, x, "classifier", hidden, config.num_labels)
+        _heads.of_tokens(graph, config, head, batch.unfold(x, hidden), hidden)
 
 
 def _optional(config: Config, key: str, most: int = 1 << 24) -> int | None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from silmu.errors import InvalidModelError
 from silmu.graphs import _encoder
 from silmu.graphs._builder import MICROSOFT
@@ -30,7 +28,7 @@ PREFIX = "model."
 
 _FLOAT = 1
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
-_LOWEST = float(np.finfo(np.float32).min)
+_LOWEST = -1e30  # and not less, which bfloat16 would round to infinity
 
 
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:

@@ -6,13 +6,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from silmu import registry
+from silmu import graphs, registry
 from silmu.errors import (
     NothingGivenError,
     UnsupportedModelError,
     UsageError,
     WrongTypeError,
 )
+from silmu.pipelines import _fastest
 from silmu.pipelines._base import Pipeline
 from silmu.pipelines._model import Model
 from silmu.runtime import dtypes, exported, hub
@@ -65,9 +66,14 @@ def pipeline(
         device: -1 or `cpu`; an accelerator's index, `cuda:1` or a `torch.device` where the engine
             has one.
         dtype: `fp32`; `q8`, 8 bits, for most of the speed and a quarter of the size; `q4`, smaller
-            and coarser. `auto` is fp32.
+            and coarser. `auto` is fp32, as a program for transformers expects that leaves it out.
+            `fastest` measures once what this machine can do, and takes the quickest that stays
+            near fp32; `pipe.model.precision` and `pipe.model.engine` say what that was, and given
+            by name they keep it.
         model_kwargs: `cache_dir` and `local_files_only`, for the hub; `file_name` and `subfolder`,
-            to name an ONNX graph of the model.
+            to name an ONNX graph of the model; `engine`, `onnxruntime` or `openvino`, which is for
+            encoders and has `bf16` too; `max_drift`, how far from fp32 a score may be for
+            `fastest`, 0.02 by default.
         parameters: of the task, or `batch_size`; they hold until a call says otherwise.
 
     `config`, `framework`, `use_fast` and `device_map` are taken and change nothing. No code that
@@ -105,7 +111,13 @@ def pipeline(
         **{k: loading.pop(k) for k in ("cache_dir", "local_files_only") if k in loading},
     }
     graph = {k: loading.pop(k) for k in ("file_name", "subfolder") if k in loading}
+    named_engine, max_drift = loading.pop("engine", None), loading.pop("max_drift", None)
     _check_loading(loading)
+    measures = precision == dtypes.FASTEST
+    if max_drift is not None and not measures:
+        raise UsageError("max_drift is for dtype='fastest'", hint="leave it out, or ask for that")
+    if measures:  # what is measured is computed from the full weights
+        precision = dtypes.AUTO
     wanted = exported.Wanted(dtype=precision, **graph)
 
     # The task is settled before anything is fetched: a misspelt one should cost nothing.
@@ -129,16 +141,28 @@ def pipeline(
         name = _task_of(folder)
     kind = pipeline_class or (registered.pipeline_class if registered else _class_of(name))
     if not isinstance(model, Model):
-        model = Model(folder, kind.head, dtype=precision, device=chosen, wanted=wanted)
-    elif model.head != kind.head or precision not in (dtypes.AUTO, model.precision):
+        engine = named_engine or graphs.ONNXRUNTIME
+        model = Model(
+            folder, kind.head, dtype=precision, device=chosen, wanted=wanted, engine=engine
+        )
+    elif (
+        model.head != kind.head
+        or precision not in (dtypes.AUTO, model.precision)
+        or named_engine not in (None, model.engine)
+    ):
         kept = model.precision if precision == dtypes.AUTO else precision
-        model = Model(folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted)
+        engine = named_engine or model.engine
+        model = Model(
+            folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
+        )
     if not isinstance(tokenizer, Tokenizer):
         other = (
             None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)
         )
         tokenizer = Tokenizer.open(other or folder)
     model.check_vocabulary(tokenizer)
+    if measures:
+        model = _fastest.choose(model, tokenizer, max_drift, engine=named_engine)
     # Started last: its threads, idle for a moment, would slow down the reading of the tokenizer.
     _ = model.session
     return kind(model, tokenizer, task=name, framework=framework, **parameters)

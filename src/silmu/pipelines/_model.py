@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from silmu.runtime.exported.encoder import ExportedEncoder
     from silmu.runtime.folder import Folder
     from silmu.runtime.generate import Decoder
+    from silmu.runtime.openvino import OpenVinoSession
     from silmu.runtime.session import Session
     from silmu.runtime.text import Tokenizer
 
@@ -118,6 +119,11 @@ class Model:
         dtype: as `runtime.dtypes` names it.
         device: as `runtime.session.choose_device` gives it.
         wanted: which ONNX graph to take, where the folder has any; by default it decides.
+        engine: what computes, one of `graphs.ENGINES`.
+
+    Attributes:
+        precision: the precision that was asked for, or that was measured to be the fastest.
+        engine: likewise.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class Model:
         dtype: str = dtypes.AUTO,
         device: str = "cpu",
         wanted: Wanted | None = None,
+        engine: str = graphs.ONNXRUNTIME,
     ) -> None:
         self.wanted = replace(wanted or Wanted(), dtype=dtype)
         if device != "cpu" and head == "text-generation":
@@ -139,18 +146,31 @@ class Model:
         self.config = ModelConfig(folder.config, folder.name)
         self.name_or_path = folder.name
         self.device = Device(device)
-        logger.info("device %s: %s of %s", device, PROVIDERS[self.device.type], ENGINE)
+        if engine == graphs.ONNXRUNTIME:
+            logger.info("device %s: %s of %s", device, PROVIDERS[self.device.type], ENGINE)
         self.precision = dtype
+        self.engine = engine
         self.dtype = np.dtype(np.float32)
+        if self.exported is not None and engine != graphs.ONNXRUNTIME:
+            raise UsageError(
+                f"`{folder.name}` is an ONNX graph of another program, and engine is {engine!r}",
+                hint="leave the engine out: ONNX Runtime computes it",
+            )
         if self.exported is None:
             weights.files(folder)  # says at once where there are none that can be read
 
     @cached_property
-    def session(self) -> Session | ExportedEncoder:
+    def session(self) -> Session | ExportedEncoder | OpenVinoSession:
         """What computes; started when it is first asked for."""
         if self.exported is not None:
             return self.exported.session(self.head)
-        return graphs.open_session(self.folder, self.head, dtype=self.precision, device=self.device)
+        return graphs.open_session(
+            self.folder,
+            self.head,
+            dtype=self.precision,
+            device=self.device,
+            engine=self.engine,
+        )
 
     def decoder(self) -> Decoder:
         """What generates text, with a cache of its own."""

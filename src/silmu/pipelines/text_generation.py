@@ -119,8 +119,24 @@ class TextGenerationPipeline(Pipeline):
                 preprocess["prefix"] = prefix
             settings |= specific
         self._layers = [settings]
-        self.generation_config = self._settings({})
+        self._settings({})  # says at once what is wrong with them
         self._parameters = (preprocess, self._kept, postprocess)
+
+    @property
+    def generation_config(self) -> _Defaults:
+        """The settings that a call begins with; `pipe.generation_config.pad_token_id = 0` sets."""
+        return _Defaults(self)
+
+    def begin_with(self, **settings: Any) -> None:
+        """Changes the settings that a call begins with.
+
+        Raises:
+            UsageError: a setting is unknown or out of range; none is changed.
+        """
+        if settings.get("max_length") is not None:
+            settings.setdefault("max_new_tokens", None)
+        merged(*self._layers, settings)
+        self._layers = [*self._layers, settings]
 
     def __call__(self, text_inputs: Any, **parameters: Any) -> Any:
         """Continues a prompt, a chat, a list of either, or anything that yields them."""
@@ -382,12 +398,26 @@ class TextGenerationPipeline(Pipeline):
         return min(asked, most)
 
     def _beginning(self) -> int:
-        bos = self.generation_config.bos_token_id
+        bos = self._settings({}).bos_token_id
         if bos is None:
             bos = self.tokenizer.special_id("bos")
         if bos is None:
             raise InputError("the prompt is empty, and the model has no token to begin with")
         return bos
+
+
+@final
+class _Defaults:
+    """What a call begins with, by attribute; transformers shows it as a GenerationConfig."""
+
+    def __init__(self, pipe: TextGenerationPipeline) -> None:
+        object.__setattr__(self, "_pipe", pipe)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe._settings({}), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._pipe.begin_with(**{name: value})
 
 
 def _as_mapping(config: Any) -> Mapping[str, Any]:

@@ -261,10 +261,14 @@ class TokenClassificationPipeline(Pipeline):
                     tokens = self._words(tokens, aggregation_strategy)
                 groups = [self._group(group) for group in _grouped(tokens)]
                 entities = [one for one in groups if one["entity_group"] not in ignore_labels]
-            for entity in entities:
-                _place(entity, output["text"], trim_particles)
             found += entities
-        return _without_overlaps(found) if len(model_outputs) > 1 else found
+        if len(model_outputs) > 1:
+            found = _without_overlaps(found)
+        # A token alone stays where the tokenizer says that it is.
+        if aggregation_strategy != "none":
+            for entity in found:
+                _place(entity, model_outputs[0]["text"], trim_particles)
+        return found
 
     def _tokens(self, output: ModelOutput) -> list[_Part]:
         """What the model says of each token that is of the text."""
@@ -273,7 +277,9 @@ class TokenClassificationPipeline(Pipeline):
         scores = raised / raised.sum(axis=-1, keepdims=True)
         best = scores.argmax(axis=-1).tolist()
         window, text, offsets = output["window"], output["text"], output["offsets"]
-        names, labels = window.encoding.tokens, self.model.config.id2label
+        # Those of the encoding are as the text spells them, a space before [MASK] included.
+        names = cast("list[str]", self.tokenizer.convert_ids_to_tokens(window.ids))
+        labels = self.model.config.id2label
         unknown = self.tokenizer.special_id("unk")
         tokens: list[_Part] = []
         for i, is_special in enumerate(window.special):

@@ -24,8 +24,9 @@ SUFFIXES = {
 """What stands between the name of a graph and `.onnx`, for each precision."""
 
 AUTO = "auto"
+FASTEST = "fastest"
 _TORCH = {"float32": "fp32", "float": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
-_NAMES = (AUTO, "bf16", *SUFFIXES)
+_NAMES = (AUTO, "bf16", *SUFFIXES, FASTEST)
 
 
 def canonical(dtype: Any) -> str:

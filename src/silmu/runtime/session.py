@@ -1,4 +1,4 @@
-"""The only file that speaks to an inference engine: ONNX Runtime.
+"""The only file that speaks to ONNX Runtime; `openvino` speaks to the second engine.
 
 A session is made from a graph file whose weights lie beside it. `compile` lets the engine write
 that pair in the form in which it can be mapped: optimised, and with the matrices of a decoder

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from silmu.runtime import chat, tokenizer_file
 from silmu.runtime.tokenizer_file import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from tokenizers import Encoding
@@ -73,6 +74,22 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids)
+
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        return self.ids[place]
+
+
+class Rows(dict[str, Any]):
+    """What a tokenizer gives for texts, by name; also as attributes, as programs read it."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the tokenizer gave {', '.join(self)}, no {name!r}") from None
 
 
 class Tokenizer:
@@ -144,8 +161,8 @@ class Tokenizer:
         if role in SPECIAL_TOKENS and name.endswith("_token"):
             self.set_special(role, None if value is None else str(value))
         elif role in SPECIAL_TOKENS and name.endswith("_token_id"):
-            token = None if value is None else self.backend_tokenizer.id_to_token(int(value))
-            self.set_special(role, token)
+            token = None if value is None else self.convert_ids_to_tokens(int(value))
+            self.set_special(role, cast("str | None", token))
         else:
             super().__setattr__(name, value)
 
@@ -162,6 +179,25 @@ class Tokenizer:
 
     def __len__(self) -> int:
         return self.backend_tokenizer.get_vocab_size(with_added_tokens=True)
+
+    @cached_property
+    def _misnamed(self) -> dict[int, str]:
+        """Added tokens by id that the library does not name as they are written.
+
+        From version 0.23 on it names those which are looked for in the normalised text as that
+        spells them, `[unk]` for `[UNK]`, and then does not know that they are special.
+        """
+        rust = self.backend_tokenizer
+        added = rust.get_added_tokens_decoder()
+        return {
+            i: token.content for i, token in added.items() if rust.id_to_token(i) != token.content
+        }
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        """The ids of all added tokens that are special."""
+        added = self.backend_tokenizer.get_added_tokens_decoder()
+        return frozenset(i for i, token in added.items() if token.special)
 
     # Text to ids.
 
@@ -235,7 +271,7 @@ class Tokenizer:
         return_token_type_ids: bool | None = None,
         return_attention_mask: bool | None = None,
         **others: Any,
-    ) -> dict[str, Any]:
+    ) -> Rows:
         """One text or a list of them as lists, or with `return_tensors="np"` as arrays."""
         if others:
             logger.warning("the tokenizer does not know, and ignores, %s", ", ".join(others))
@@ -252,7 +288,7 @@ class Tokenizer:
             )
             for one, other in zip(texts, pairs, strict=True)
         ]
-        if return_tensors not in (None, "np"):
+        if return_tensors not in (None, "np", "onnx"):  # the framework that pipelines name
             raise UsageError(f"return_tensors is {return_tensors!r}; silmu has 'np'")
         if padding or return_tensors:
             longest = max((len(row) for row in rows), default=0)
@@ -275,8 +311,12 @@ class Tokenizer:
             if not (name in self.model_input_names if wanted is None else wanted):
                 del found[name]
         if single and return_tensors is None:
-            return {name: value[0] for name, value in found.items()}
-        return found
+            return Rows({name: value[0] for name, value in found.items()})
+        return Rows(found)
+
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens of a text, without those that frame it."""
+        return self.encode(text, add_special_tokens=False).encoding.tokens
 
     def padded_length(
         self, longest: int, padding: bool | str, max_length: int | None, multiple: int | None
@@ -326,7 +366,14 @@ class Tokenizer:
     ) -> str:
         """The text of token ids."""
         numbers = [int(i) for i in np.atleast_1d(np.asarray(ids, np.int64))]
-        text = self.backend_tokenizer.decode(numbers, skip_special_tokens=skip_special_tokens)
+        if skip_special_tokens and self._misnamed:
+            numbers = [i for i in numbers if i not in self._special_ids]
+        if self._misnamed.keys() & {*numbers}:
+            names = cast("list[str | None]", self.convert_ids_to_tokens(numbers))
+            kept = [name for name in names if name is not None]
+            text = self.convert_tokens_to_string(kept)
+        else:
+            text = self.backend_tokenizer.decode(numbers, skip_special_tokens=skip_special_tokens)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = bool(
                 self.settings.get("clean_up_tokenization_spaces", False)
@@ -340,8 +387,8 @@ class Tokenizer:
     def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str | None] | None:
         """The tokens of ids, as the vocabulary spells them."""
         if isinstance(ids, int):
-            return self.backend_tokenizer.id_to_token(ids)
-        return [self.backend_tokenizer.id_to_token(int(i)) for i in ids]
+            return self._misnamed.get(ids) or self.backend_tokenizer.id_to_token(ids)
+        return [cast("str | None", self.convert_ids_to_tokens(int(i))) for i in ids]
 
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int | None] | None:
         """The ids of tokens; that of the unknown token for those which are not there."""

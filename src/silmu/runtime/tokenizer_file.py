@@ -148,9 +148,12 @@ def _with_state(part: Any, state: dict[str, Any]) -> Any:
 
 def max_length(settings: dict[str, Any], name: str) -> int:
     """How many tokens the tokenizer says that its model reads."""
-    value = settings.get("model_max_length", UNLIMITED)
+    # Older files call it max_len.
+    key = "model_max_length" if "model_max_length" in settings else "max_len"
+    value = settings.get(key)
+    value = UNLIMITED if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
-        raise InvalidModelError(f"`{name}` has model_max_length = {value!r}")
+        raise InvalidModelError(f"`{name}` has {key} = {value!r}")
     return min(int(value), UNLIMITED)
 
 

@@ -83,9 +83,9 @@ class Weights:
         return cls(folder.name, tensors)
 
     @property
-    def num_bytes(self) -> int:
-        """How large the files are together."""
-        return sum(path.stat().st_size for path in {t.path for t in self.tensors.values()})
+    def num_numbers(self) -> int:
+        """How many numbers the tensors hold together."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self.tensors
@@ -115,7 +115,9 @@ class Weights:
         except (OSError, ValueError) as error:
             raise InvalidModelError(f"{name!r} of `{self.name}` cannot be read: {error}") from error
         if tensor.dtype == "BF16":
-            return (array.astype(np.uint32) << 16).view(np.float32)
+            wide = array.astype(np.uint32)
+            wide <<= 16  # in place: a table of embeddings may be a large part of memory
+            return wide.view(np.float32)
         if tensor.dtype in ("F16", "F64"):
             # What float32 cannot hold becomes infinity, which whoever uses the tensor refuses.
             with np.errstate(all="ignore"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from silmu.errors import UnsupportedModelError
+from silmu.runtime import rows
 from silmu.runtime.exported import inputs
 from silmu.runtime.exported.caches import empty_caches, is_cache
 from silmu.runtime.session import Port
@@ -75,13 +76,15 @@ class ExportedEncoder:
         names = list(outputs or self.outputs)
         if not self._one_by_one:
             return self._run(ids, mask, types, names)
-        alone: list[dict[str, NDArray[Any]]] = []
-        for i in range(len(ids)):
-            length = int(mask[i].nonzero()[0].max(initial=-1)) + 1 or ids.shape[1]
-            part = (slice(i, i + 1), slice(0, length))
-            own = None if types is None else types[part]
-            alone.append(self._run(ids[part], mask[part], own, names))
-        return {name: self._stacked(name, alone, ids.shape[1]) for name in names}
+        asked = {"input_ids": ids, "attention_mask": mask}
+        if types is not None:
+            asked["token_type_ids"] = types
+
+        def run(own: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            types = own.get("token_type_ids")
+            return self._run(own["input_ids"], own["attention_mask"], types, names)
+
+        return rows.apart(run, asked, {n for n in names if "tokens" in self.outputs[n].shape})
 
     def _run(
         self,
@@ -94,17 +97,6 @@ class ExportedEncoder:
         feeds |= empty_caches(self._caches, len(ids), self._config)
         found = self._session.run(feeds, [self._names[name] for name in names])
         return {name: found[self._names[name]].astype(np.float32, copy=False) for name in names}
-
-    def _stacked(
-        self, name: str, alone: list[dict[str, NDArray[Any]]], width: int
-    ) -> NDArray[np.float32]:
-        rows = [row[name] for row in alone]
-        if "tokens" not in self.outputs[name].shape:
-            return np.concatenate(rows)
-        whole = np.zeros((len(rows), width, *rows[0].shape[2:]), np.float32)
-        for i, row in enumerate(rows):
-            whole[i, : row.shape[1]] = row[0]
-        return whole
 
     def _find(self, head: str, spellings: Sequence[str], axes: Sequence[str]) -> str:
         outputs = self._session.outputs
