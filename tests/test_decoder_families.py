@@ -213,6 +213,15 @@ def test_a_text_ends_where_the_model_was_trained_to_see(
         assert len(answer[0]["generated_token_ids"]) == length + 20
 
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+
+
 @pytest.mark.parametrize(
     ("scaling", "most"),
     [
@@ -220,6 +229,7 @@ def test_a_text_ends_where_the_model_was_trained_to_see(
         ({"type": "yarn", "factor": 4.0}, 512),
         ({"type": "linear", "factor": 2.5}, 320),
         ({"type": "dynamic", "factor": 2.0}, 128),
+        (LLAMA3, 128),
         ({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}, 128),
         (None, 128),
     ],

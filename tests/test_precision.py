@@ -556,3 +556,12 @@ def test_text_is_generated_on_the_cpu(
     pipe = silmu.pipeline("text-generation", MODELS / "gpt2-lm", device=0)
     assert pipe.device == "cpu"
     assert "on the CPU" in caplog.text
+
+
+def test_eight_bits_compute_on_the_cpu_where_nobody_says_where(
+    installed: Callable[..., None], models: Path
+) -> None:
+    installed(CUDA)
+    pipe = silmu.pipeline("text-classification", str(models / "bert-sequence"), dtype="q8")
+    assert pipe.device == "cpu"
+    assert pipe("Good.")

@@ -58,6 +58,11 @@ BESIDES = {
         "a list or stream it was",
         "a text of more than 1,048,576 characters is an InputError, as making it tokens takes "
         "gigabytes; `pipe.tokenizer.max_characters` sets the limit",
+        "a text of more tokens than the `max_position_embeddings` of config.json is refused also "
+        "where positions are rotary or relative (Llama, ModernBERT, DeBERTa): 4.57 computes on, "
+        "beyond what the model was trained for",
+        "4.57 overlooks `attn_logit_softcapping` of Gemma 2, unless it is asked for "
+        '`attn_implementation="eager"`; silmu obeys it',
     ],
     CREATION: [
         "weights are read from safetensors only: `pytorch_model.bin` is refused, since opening it "
@@ -74,6 +79,14 @@ BESIDES = {
         "from the hub",
         "assisted generation, attentions and hidden states are not there: what asks for them gets "
         "a warning",
+    ],
+    TOPICS["question-answering"]: [
+        "in a text whose Hangul syllables are of several characters (NFD), an answer is widened to "
+        "whole syllables",
+    ],
+    TOPICS["token-classification"]: [
+        "in a text whose Hangul syllables are of several characters (NFD), `start` and `end` of an "
+        "entity are widened to whole syllables; those of a token alone are the tokenizer's",
     ],
     FIVE: [
         "what version 5 removed stays as it was, such as `question-answering` and "

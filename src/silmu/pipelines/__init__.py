@@ -105,7 +105,9 @@ def pipeline(
     precision = dtypes.canonical(next((d for d in named if d), loading.pop("dtype", None) or dtype))
     if device_map is not None:
         logger.warning("device_map=%r changes nothing: there is one device", device_map)
-    chosen = choose_device(device)
+    # Where nobody says where, what only the CPU computes is computed there.
+    on_cpu = loading.get("engine") == graphs.OPENVINO or precision in ("q8", "q4", dtypes.FASTEST)
+    chosen = choose_device("cpu" if device is None and on_cpu else device)
     source: dict[str, Any] = {
         "token": token,
         **{k: loading.pop(k) for k in ("cache_dir", "local_files_only") if k in loading},

@@ -257,8 +257,8 @@ def _stretched(values: dict[str, Any], size: int) -> int:
     if not isinstance(given, dict):
         return 0
     scaling = cast("dict[str, Any]", given)
-    scaling = scaling.get("full_attention", scaling)  # Gemma 3 has settings for each kind of layer
-    if scaling.get("type", scaling.get("rope_type")) not in ("linear", "yarn", "llama3"):
+    # Llama 3 and Gemma 3, whose settings are for each kind of layer, count it in already.
+    if scaling.get("type", scaling.get("rope_type")) not in ("linear", "yarn"):
         return 0
     length, factor = scaling.get("original_max_position_embeddings") or size, scaling.get("factor")
     is_known = isinstance(length, int) and isinstance(factor, int | float)

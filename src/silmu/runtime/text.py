@@ -17,7 +17,7 @@ import numpy as np
 
 from silmu.errors import InputError, UsageError
 from silmu.runtime import chat, tokenizer_file
-from silmu.runtime.tokenizer_file import SPECIAL_TOKENS
+from silmu.runtime.tokenizer_families import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,17 +150,17 @@ class Tokenizer:
 
     def __getattr__(self, name: str) -> Any:
         role = name.removesuffix("_id").removesuffix("_token")
-        if role in SPECIAL_TOKENS and name == f"{role}_token":
+        if role in ROLES and name == f"{role}_token":
             return self.special_token(role)
-        if role in SPECIAL_TOKENS and name == f"{role}_token_id":
+        if role in ROLES and name == f"{role}_token_id":
             return self.special_id(role)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         role = name.removesuffix("_id").removesuffix("_token")
-        if role in SPECIAL_TOKENS and name.endswith("_token"):
+        if role in ROLES and name.endswith("_token"):
             self.set_special(role, None if value is None else str(value))
-        elif role in SPECIAL_TOKENS and name.endswith("_token_id"):
+        elif role in ROLES and name.endswith("_token_id"):
             token = None if value is None else self.convert_ids_to_tokens(int(value))
             self.set_special(role, cast("str | None", token))
         else:

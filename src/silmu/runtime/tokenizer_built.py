@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from silmu.errors import InvalidModelError, ModelNotFoundError, UnsupportedModelError
 from silmu.runtime import tokenizer_sentencepiece as sentencepiece
 from silmu.runtime.folder import parse_json
-from silmu.runtime.tokenizer_families import BYTES, PIECES, WORDS, Family, class_name, find
+from silmu.runtime.tokenizer_families import BYTES, PIECES, ROLES, WORDS, Family, class_name, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,6 @@ MAX_BYTES = 16 << 20
 MAX_TOKENS = 1 << 21
 MAX_ID = 1 << 24
 
-ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 SPACE = "▁"
 _KOBERT = "tokenizer_78b3253a26.model"
 _QWEN2 = (

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WORDS, BYTES, PIECES = "WordPiece", "byte-level BPE", "SentencePiece"
 """The kinds of vocabularies."""
 
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+"""What a token can stand for, in the order in which transformers adds such tokens."""
+
 _BERT = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 _ROBERTA = {
     **{"bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>"},
@@ -24,7 +27,6 @@ _ROBERTA = {
 }
 _LLAMA = {"bos": "<s>", "eos": "</s>", "unk": "<unk>"}
 _GPT = {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "unk": "<|endoftext|>"}
-_EVERY_ROLE = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ _FAMILIES = {
         ("cls A sep", "cls A sep sep B:1 sep:1"),
         settings={**_NO_TYPES, "clean_up_tokenization_spaces": True},
     ),
-    "GPT2": Family(BYTES, _VOCABULARY, _GPT, normalized=_EVERY_ROLE, settings=_NO_TYPES),
+    "GPT2": Family(BYTES, _VOCABULARY, _GPT, normalized=ROLES, settings=_NO_TYPES),
     "GPTNeoX": Family(BYTES, (), _GPT, settings=_NO_TYPES, frames=True),
     "Qwen2": Family(
         BYTES,
@@ -88,7 +90,7 @@ _FAMILIES = {
         _VOCABULARY,
         _ROBERTA,
         _CLS_SEPS,
-        normalized=_EVERY_ROLE[:-1],
+        normalized=ROLES[:-1],
         settings=_NO_TYPES,
     ),
     **dict.fromkeys(
@@ -98,7 +100,7 @@ _FAMILIES = {
             _VOCABULARY,
             _ROBERTA,
             _CLS_SEPS,
-            normalized=_EVERY_ROLE,
+            normalized=ROLES,
             settings=_NO_TYPES,
         ),
     ),
@@ -182,9 +184,6 @@ _CLASS_OF_MODEL = {
     **{"xlm-roberta": "XLMRoberta", "xlm-roberta-xl": "XLMRoberta"},
     **{"gemma": "Gemma", "gemma2": "Gemma", "gemma3": "Gemma", "gemma3_text": "Gemma"},
 }
-
-FILES = tuple(dict.fromkeys(name for family in _FAMILIES.values() for name in family.files))
-"""Every file that can hold a vocabulary."""
 
 
 def class_name(folder: Folder, settings: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer as RustTokenizer
 from silmu.errors import InvalidModelError, UnsafeModelError
 from silmu.runtime import patterns
 from silmu.runtime.folder import parse_json, read_by_library
-from silmu.runtime.tokenizer_families import BYTES, WORDS, class_name, find
+from silmu.runtime.tokenizer_families import BYTES, ROLES, WORDS, class_name, find
 
 if TYPE_CHECKING:
     from silmu.runtime.folder import Folder
@@ -32,7 +32,6 @@ MAX_WORD = 200
 """The longest word that WordPiece may look up, which takes time by the cube of its length."""
 
 SIDES = ("right", "left")
-SPECIAL_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _CHARACTER_MAP = re.compile(rb'"precompiled_charsmap"\s*:\s*"([^"]*)"')
 # Nobody escapes a letter, unless to hide a name.
 _ESCAPED_LETTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u00(?:[46][0-9a-fA-F]|[57][0-9aA])")
@@ -178,7 +177,7 @@ def input_names(settings: dict[str, Any], name: str) -> list[str]:
 def special_tokens(settings: dict[str, Any], name: str) -> dict[str, str]:
     """The token of each role that has one."""
     found: dict[str, str] = {}
-    for role in SPECIAL_TOKENS:
+    for role in ROLES:
         given = token = settings.get(f"{role}_token")
         if isinstance(token, dict):  # a serialised AddedToken
             token = cast("dict[str, Any]", token).get("content")
