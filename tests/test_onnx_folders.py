@@ -441,6 +441,15 @@ def test_a_graph_for_another_task_is_refused(name: str, head: str, tmp_path: Pat
         _ = Model(Folder(Path(folder), "x"), head).session
 
 
+@pytest.mark.parametrize(("dtype", "says"), [("auto", True), ("fp32", True), ("q8", False)])
+def test_few_bits_that_nobody_asked_for_are_said(
+    dtype: str, says: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lay(tmp_path, "bert-sequence", {"model_quantized.onnx": export("bert-sequence")})
+    Model(Folder(tmp_path, "x"), "text-classification", dtype=dtype)
+    assert ("`x` comes in q8 only" in caplog.text) == says
+
+
 # ── rounding by a whole batch ──────────────────────────────────────────────────────────────────
 
 

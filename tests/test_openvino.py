@@ -122,7 +122,7 @@ def test_masks_are_filled_alike(dtype: str) -> None:
         return [[one["score"] for one in found] for found in (together[0], *together[1])]
 
     found, expected = ask(dtype=dtype, **OPENVINO), ask()
-    np.testing.assert_allclose(found, expected, atol=1e-5 if dtype == "fp32" else 0.02)
+    np.testing.assert_allclose(found, expected, atol=1e-5 if dtype == "fp32" else 0.05)
 
 
 @pytest.mark.parametrize(("dtype", "least"), [("bf16", 0.9999), ("q8", 0.998)])
@@ -160,9 +160,9 @@ def test_it_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     calls: list[str] = []
     compile = openvino.compile
 
-    def counted(source: Path, dtype: str) -> bytes:
+    def counted(source: Path, target: Path, dtype: str) -> None:
         calls.append(dtype)
-        return compile(source, dtype)
+        compile(source, target, dtype)
 
     monkeypatch.setattr(openvino, "compile", counted)
 
@@ -177,21 +177,21 @@ def test_it_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert {dtype: ask(dtype) for dtype in first} == first
     assert calls == ["fp32", "q8"]
     assert first["fp32"] != first["q8"]
-    names = {path.name for path in (tmp_path / "graphs").glob("*/*")}
-    assert names == {"model.blob", "ports.json", "manifest.json"}
+    names = {path.name for path in (tmp_path / "graphs").glob("*/model*")}
+    assert names == {"model.xml", "model.bin"}
 
-    (blob,) = (tmp_path / "graphs").glob("*-openvino-q8-*/model.blob")
-    blob.chmod(0o644)
-    blob.write_bytes(blob.read_bytes()[:-100])
+    (weights,) = (tmp_path / "graphs").glob("*-openvino-q8-*/model.bin")
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-100])
     assert ask("q8") == first["q8"]
     assert calls == ["fp32", "q8", "q8"]
 
 
 def test_what_another_engine_wrote_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.blob").write_bytes(b"not of this engine")
+    (tmp_path / "model.xml").write_bytes(b"not of this engine")
     (tmp_path / "ports.json").write_text('{"inputs": {}, "options": {}, "outputs": {}}')
-    with pytest.raises(InvalidModelError, match=r"refuses model\.blob"):
-        openvino.OpenVinoSession(tmp_path / "model.blob", tmp_path / "ports.json", dtype="fp32")
+    with pytest.raises(InvalidModelError, match=r"refuses model\.xml"):
+        openvino.OpenVinoSession(tmp_path / "model.xml", tmp_path / "ports.json", dtype="fp32")
 
 
 @pytest.mark.parametrize("name", ["gpt2-sequence", "llama-sequence"])
@@ -216,7 +216,7 @@ def test_bf16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_inputs_that_are_missing_are_named() -> None:
     session = opened("bert-sequence", "text-classification", "fp32")
-    with pytest.raises(InvalidModelError, match="asks for the inputs attention_mask"):
+    with pytest.raises(InvalidModelError, match=r"asks for the inputs .*attention_mask"):
         session.run({"input_ids": np.ones((1, 2), np.int64)})
 
 

@@ -1,30 +1,22 @@
 """What silmu uses of OpenVINO, whose own types are partial."""
 
-from collections.abc import Mapping, Sequence
-from io import BytesIO
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 __version__: str
 
-class Type:
-    u8: Type
-
-class Tensor:
-    def __init__(self, type: Type, shape: Sequence[int]) -> None: ...
-    @property
-    def data(self) -> NDArray[Any]: ...
+class Model: ...
 
 class CompiledModel:
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[Any, NDArray[Any]]: ...
-    def export_model(self) -> BytesIO: ...
 
 class Core:
     def get_property(self, device_name: str, name: str) -> Any: ...
+    def read_model(self, model: str) -> Model: ...
     def compile_model(
-        self, model: str, device_name: str, config: Mapping[str, Any]
+        self, model: Model | str, device_name: str, config: Mapping[str, Any]
     ) -> CompiledModel: ...
-    def import_model(
-        self, model_stream: Tensor, device_name: str, config: Mapping[str, Any]
-    ) -> CompiledModel: ...
+
+def save_model(model: Model, output_model: str, compress_to_fp16: bool = ...) -> None: ...

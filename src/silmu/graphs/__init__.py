@@ -48,7 +48,7 @@ MAX_FILE_BYTES = (1 << 31) - (16 << 20)
 """What a single ONNX file may hold of weights: a protobuf ends at 2 GB."""
 SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
 PROBE = "probe.onnx"
-BLOB, PORTS = "model.blob", "ports.json"
+XML, PORTS = "model.xml", "ports.json"
 DTYPES = ("fp32", "q8", "q4")
 """The precisions that a graph is built in."""
 
@@ -272,7 +272,7 @@ def _open_openvino(
         meta = {"model": str(folder.path), "machine": machine}
         _build_openvino(folder, head, cached, meta, dtype)
         remove_older(cached, meta)
-    return openvino.OpenVinoSession(cached / BLOB, cached / PORTS, dtype=dtype)
+    return openvino.OpenVinoSession(cached / XML, cached / PORTS, dtype=dtype)
 
 
 def _held(family: ModuleType, dtype: str, *, any_machine: bool) -> Precision:
@@ -331,7 +331,7 @@ def _build_openvino(
         with writer.open(SOURCE_WEIGHTS) as file:
             graph, _ = _graph(folder, head, file, SOURCE_WEIGHTS, precision, by_rows=True)
         writer.write(SOURCE, graph)
-        writer.write(BLOB, openvino.compile(writer.path(SOURCE), dtype))
+        openvino.compile(writer.path(SOURCE), writer.path(XML), dtype)
         writer.write(PORTS, _ports(graph))
         writer.discard(SOURCE)
         writer.discard(SOURCE_WEIGHTS)

@@ -141,7 +141,10 @@ class Model:
             logger.warning("device %s: text is generated on the CPU by this version", device)
             device = "cpu"
         self.exported = exported.find(folder, self.wanted, head, device)
-        self.folder = folder = folder if self.exported is None else self.exported.folder
+        if self.exported is not None:
+            folder = self.exported.folder
+            self.exported.warn_of_few_bits(self.wanted)
+        self.folder = folder
         self.head = head
         self.config = ModelConfig(folder.config, folder.name)
         self.name_or_path = folder.name

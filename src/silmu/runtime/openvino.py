@@ -32,15 +32,20 @@ def reduced_type() -> str:
     return "bf16" if "BF16" in capabilities else "f32"
 
 
-def compile(source: Path, dtype: str) -> bytes:
-    """The graph `source`, its weights beside it, in the form that this machine starts from.
+def compile(source: Path, target: Path, dtype: str) -> None:
+    """Writes the graph `source` as `target`, an .xml, and its weights beside it as .bin.
+
+    That is the engine's own format, before anything that depends on the machine. What it can write
+    after that starts earlier, and computes rotary positions wrongly (2026.4).
 
     Raises:
         UnsupportedModelError: it has operators that this engine does not compute.
     """
+    core = ov.Core()
     try:
-        model = ov.Core().compile_model(str(source), "CPU", _config(dtype))
-        return model.export_model().getvalue()
+        model = core.read_model(str(source))
+        core.compile_model(model, "CPU", _config(dtype))
+        ov.save_model(model, str(target), compress_to_fp16=False)
     except RuntimeError as error:  # of whatever is wrong, the engine says no more
         raise UnsupportedModelError(
             f"{ENGINE} does not compute this model: {_first_lines(error)}",
@@ -54,11 +59,11 @@ class OpenVinoSession:
     Args:
         graph: what `compile` gave.
         ports: beside it, the inputs and outputs as JSON: of each its type and shape, and which may
-            be left out. The compiled form has no names for sizes that vary.
-        dtype: what it was compiled for.
+            be left out. The engine's format has no names for sizes that vary.
+        dtype: what it is computed in.
 
     Raises:
-        InvalidModelError: it was compiled elsewhere, or is damaged.
+        InvalidModelError: the engine refuses it.
     """
 
     def __init__(self, graph: Path, ports: Path, *, dtype: str) -> None:
@@ -74,13 +79,7 @@ class OpenVinoSession:
         self._together = dtype == "fp32"
         self._lock = threading.Lock()
         try:
-            # Into memory of the engine's own, which it leaves the weights in, and does not copy.
-            blob = ov.Tensor(ov.Type.u8, [graph.stat().st_size])
-            with graph.open("rb", buffering=0) as file:
-                view = memoryview(blob.data)
-                while (count := file.readinto(view)) and count < len(view):
-                    view = view[count:]
-            self._model = ov.Core().import_model(blob, "CPU", _config(dtype))
+            self._model = ov.Core().compile_model(str(graph), "CPU", _config(dtype))
         except RuntimeError as error:
             raise InvalidModelError(
                 f"{ENGINE} refuses {graph.name}: {_first_lines(error)}"

@@ -134,6 +134,15 @@ class Exported:
     layout: Layout
     device: str = "cpu"
 
+    def warn_of_few_bits(self, wanted: Wanted) -> None:
+        """Says so where nobody asked for few bits, and the folder has nothing else."""
+        if self.layout.has_few_bits and not wanted.names_few_bits and not wanted.names_file:
+            logger.warning(
+                "`%s` comes in %s only, so its answers differ from those in fp32",
+                self.folder.name,
+                self.layout.dtype,
+            )
+
     @cached_property
     def inspections(self) -> list[Inspection]:
         """What each graph file says of itself, once all that belongs to it is found to be there.

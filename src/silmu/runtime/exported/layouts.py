@@ -85,6 +85,11 @@ class Layout:
     usual: bool = True
 
     @property
+    def has_few_bits(self) -> bool:
+        """Whether the weights are rounded to fewer bits than 16, by the names of the files."""
+        return self.dtype is not None and self.dtype not in _WHOLE
+
+    @property
     def folder(self) -> str:
         """The subfolder in which they lie; "" for the model folder itself."""
         return _folder_of(self.files[0])
