@@ -445,8 +445,9 @@ def test_a_graph_for_another_task_is_refused(name: str, head: str, tmp_path: Pat
 def test_few_bits_that_nobody_asked_for_are_said(
     dtype: str, says: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lay(tmp_path, "bert-sequence", {"model_quantized.onnx": export("bert-sequence")})
-    Model(Folder(tmp_path, "x"), "text-classification", dtype=dtype)
+    graphs = {"model_quantized.onnx": export("bert-sequence")}
+    folder = Folder(Path(lay(tmp_path / "m", "bert-sequence", graphs)), "x")
+    Model(folder, "text-classification", dtype=dtype)
     assert ("`x` comes in q8 only" in caplog.text) == says
 
 

@@ -263,7 +263,8 @@ def _stretched(values: dict[str, Any], size: int) -> int:
     # Llama 3 and Gemma 3, whose settings are for each kind of layer, count it in already.
     if scaling.get("type", scaling.get("rope_type")) not in ("linear", "yarn"):
         return 0
-    length, factor = scaling.get("original_max_position_embeddings") or size, scaling.get("factor")
+    length: Any = scaling.get("original_max_position_embeddings") or size
+    factor: Any = scaling.get("factor")
     is_known = isinstance(length, int) and isinstance(factor, int | float)
     return int(min(sys.maxsize, length * factor)) if is_known else 0
 

@@ -36,9 +36,7 @@ class Progress:
         self._width = 0
         self._metric = ""
 
-    def step(
-        self, step: int, total: int, epoch: int, epochs: int, loss: float, size: int
-    ) -> None:
+    def step(self, step: int, total: int, epoch: int, epochs: int, loss: float, size: int) -> None:
         """Tell of a step of `size` examples that is done; most calls show nothing."""
         now = time.monotonic()
         if self._first is None:
