@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 import silmu
 from silmu import cli, graphs, registry, store
-from silmu.cli import export
-from silmu.pipelines import Pipeline
+from silmu.pipelines import Pipeline, _fastest
 from silmu.runtime.dtypes import SUFFIXES
 from silmu.runtime.folder import Folder
 
@@ -94,7 +93,7 @@ def test_a_folder_answers_as_its_report_says(
     assert code == 0
     graph = f"onnx/model{SUFFIXES[dtype]}.onnx"
     assert (report["task"], report["dtype"], report["graph"]) == (TASKS[name], dtype, graph)
-    assert (report["output"], report["texts"]) == (str(target), len(export.TEXTS))
+    assert (report["output"], report["texts"]) == (str(target), len(_fastest.TEXTS))
     assert report["bytes"] == (target / graph).stat().st_size
     store.verify(target)
     gaps, cosine = report["difference"], report["cosine"]
