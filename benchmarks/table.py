@@ -105,17 +105,25 @@ def precisions(result: dict[str, Any], *, with_asked: bool = True) -> str:
     rows: list[list[str]] = []
     for measure in MEASURES:
         reference, _ = fastest(result, measure.name, measure.reference)
-        found = [
-            fastest(result, measure.name, peer)[0]
-            for peer in (f"{measure.reference} bf16", "silmu", "silmu q8")
-        ]
-        if reference is None or found[-1] is None:
+        if reference is None:
             continue
-        ratios = ["" if one is None else times(reference / one) for one in found]
-        asked = judged(reference / found[-1], measure.q8)[1:] if with_asked else []
-        rows.append([measure.title, duration(reference), *ratios, *asked])
-    head = ["", "transformers, fp32", "its bf16", "silmu, fp32", "silmu, q8"]
-    return table([*head, "asked of q8", ""][: len(head) + 2 * with_asked], rows) if rows else ""
+        row = [measure.title, duration(reference)]
+        for peer, asked in (
+            (f"{measure.reference} bf16", None),
+            ("silmu", measure.target),
+            ("silmu q8", measure.q8),
+            ("silmu openvino", measure.openvino),
+        ):
+            seconds, run = fastest(result, measure.name, peer)
+            cell = "" if seconds is None else times(reference / seconds)
+            if peer.endswith("openvino") and seconds is not None:
+                cell += f" {run.rpartition(' ')[2]}"
+            if with_asked and asked and seconds is not None:
+                cell += f" of {times(asked)}" + " **short**" * (reference / seconds < asked)
+            row.append(cell)
+        rows.append(row)
+    head = ["", "transformers, fp32", "its bf16", "silmu, fp32", "silmu, q8", "silmu, OpenVINO"]
+    return table(head, rows)
 
 
 def peers(result: dict[str, Any]) -> str:
