@@ -42,7 +42,7 @@ def label_sorted(classify: Any, texts: list[str]) -> list[list[Any]]:
 
     def forward(ids: Any, mask: Any) -> Any:
         logits = classify.model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
-        return torch.softmax(logits, -1).numpy()
+        return torch.softmax(logits.float(), -1).numpy()
 
     rows = classify.tokenizer(texts)["input_ids"]
     return [labelled(scores) for scores in in_batches(rows, forward)]
