@@ -83,6 +83,6 @@ def test_there_are_the_three_programs() -> None:
 def test_the_numbers_are_those_that_were_measured(readme: str) -> None:
     text = (ROOT / readme).read_text(encoding="utf-8")
     assert make_readme.BLOCK.search(text), "the comparison has lost its place"
-    assert make_readme.written(text, make_readme.comparison()) == text, (
+    assert make_readme.written(text, make_readme.comparisons()) == text, (
         "run tools/make_readme.py, which writes what benchmarks/results says"
     )

@@ -1,4 +1,4 @@
-"""Writes the measured comparison of the READMEs from the newest file of benchmarks/results.
+"""Writes the measured comparisons of the READMEs from the newest files of benchmarks/results.
 
 python tools/make_readme.py
 """
@@ -17,26 +17,34 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import table  # noqa: E402 - it lies beside the benchmarks
 
 READMES = ("README.md", "README.ko.md")
-BLOCK = re.compile(r"(<!-- benchmarks: [^>]*-->\n).*?(<!-- end of benchmarks -->)", re.DOTALL)
+RESULTS = ROOT / "benchmarks" / "results"
+BLOCK = re.compile(r"(<!-- (\w+): written by [^>]*-->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
-def comparison() -> str:
-    """The newest result as README shows it."""
-    newest = max((ROOT / "benchmarks" / "results").glob("*.json"))
-    result: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
-    return f"{table.targets(result, with_asked=False)}\n\n{table.summary(result)}"
+def newest(folder: Path) -> dict[str, Any]:
+    """The newest result in a folder."""
+    return json.loads(max(folder.glob("*.json")).read_text(encoding="utf-8"))
 
 
-def written(readme: str, block: str) -> str:
-    """A README with the comparison in its place."""
-    return BLOCK.sub(lambda found: f"{found[1]}\n{block}\n\n{found[2]}", readme)
+def comparisons() -> dict[str, str]:
+    """The newest results as README shows them, by the name of their block."""
+    full, rounded = newest(RESULTS), newest(RESULTS / "precisions")
+    return {
+        "benchmarks": f"{table.targets(full, with_asked=False)}\n\n{table.summary(full)}",
+        "precisions": f"{table.precisions(rounded, with_asked=False)}\n\n{table.summary(rounded)}",
+    }
+
+
+def written(readme: str, blocks: dict[str, str]) -> str:
+    """A README with the comparisons in their places."""
+    return BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]}\n\n{found[3]}", readme)
 
 
 def main() -> None:
-    block = comparison()
+    blocks = comparisons()
     for name in READMES:
         path = ROOT / name
-        path.write_text(written(path.read_text(encoding="utf-8"), block), encoding="utf-8")
+        path.write_text(written(path.read_text(encoding="utf-8"), blocks), encoding="utf-8")
 
 
 if __name__ == "__main__":
