@@ -335,6 +335,7 @@ def test_every_option_reaches_the_pipeline(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(silmu, "set_seed", lambda seed: seen.update(seed=seed))  # pyright: ignore
     options = ["--task=t", "--revision=r", "--device=-1", "--dtype=fp32", "--seed=7"]
     sets = ["--set", "a=1", "--set", "b=x=y", "--set", "c=null", "--set", 'd=["e"]']
+    sets += ["--set", "engine=openvino"]
     assert run("use", "m", "hello", *options, *sets) == Done(0, "hello 1.0000  hello\n", "")
     assert seen == {
         "task": "t",
@@ -342,6 +343,7 @@ def test_every_option_reaches_the_pipeline(run: Run, monkeypatch: pytest.MonkeyP
         "revision": "r",
         "device": -1,
         "dtype": "fp32",
+        "model_kwargs": {"engine": "openvino"},
         "seed": 7,
         "settings": {"a": 1, "b": "x=y", "c": None, "d": ["e"]},
     }
