@@ -160,13 +160,13 @@ _INSTEAD = (
         "`silmu tasks` lists what can be trained, and `silmu train --help` tells how",
     ),
     (
-        r"Auto\w+|\w+Tokenizer(Fast)?|\w+Config|\w+For[A-Z]\w+|\w+(Model|LMHeadModel)",
+        "Auto?*|?*Tokenizer|?*TokenizerFast|?*Config|?*For[A-Z]*|?*Model",
         "pipeline() opens model and tokenizer by name",
         'pipe = pipeline(task, model="..."); then there are pipe.model, pipe.model.config and '
         "pipe.tokenizer",
     ),
     (
-        r"\w+Pipeline",
+        "?*Pipeline",
         "pipeline() makes it",
         'write pipeline("{task}", model="..."); its class is in silmu.pipelines.{module}',
     ),
@@ -176,7 +176,7 @@ _INSTEAD = (
         "from silmu.pipelines import {name}",
     ),
     (
-        r"StoppingCriteria(List)?|LogitsProcessor(List)?",
+        "StoppingCriteria|StoppingCriteriaList|LogitsProcessor|LogitsProcessorList",
         "it needs no class",
         "any function of (input_ids, scores) will do: stopping_criteria=[function], or "
         "logits_processor=[function]",
@@ -201,10 +201,11 @@ def absent_name(name: str) -> AbsentNameError:
     silmu has no AutoTokenizer; pipeline() opens model and tokenizer by name
     """
     import re
+    from fnmatch import fnmatchcase
 
     task = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name.removesuffix("Pipeline")).lower()
     words = {"name": name, "task": task, "module": task.replace("-", "_")}
-    for form, why, hint in _INSTEAD:
-        if re.fullmatch(form, name):
+    for forms, why, hint in _INSTEAD:
+        if any(fnmatchcase(name, form) for form in forms.split("|")):
             return AbsentNameError(f"silmu has no {name}; {why}", hint=hint.format(**words))
     return AbsentNameError(f"silmu has no {name}", hint="`dir(silmu)` lists what it has")

@@ -68,6 +68,8 @@ READ_FLAGS = {"O_RDONLY", "O_CLOEXEC", "O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "
 MAY_WRITE = {
     # Into a file that the store opened, and that it seals.
     "graphs/_builder.py": {"?.tofile"},
+    # Into a folder that the store makes, by a library that takes only a path.
+    "runtime/openvino.py": {"?.save_model"},
     # Into bytes, which the store writes.
     "steps/train/checkpoints.py": {"?.save"},
     "steps/train/export.py": {"?.save"},

@@ -47,6 +47,7 @@ class Done(NamedTuple):
 class Echo:
     """Answers at once; what it says of a text depends on that text and nothing else."""
 
+    gives_lists = False
     task = "text-classification"
 
     def __init__(self) -> None:
