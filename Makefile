@@ -15,7 +15,8 @@ test: .venv/ready .venv-train/ready
 	$(LEARN)/lint-imports
 	$(LEARN)/deptry src
 	$(BIN)/pytest -q -n 2 --ignore=tests/learn
-	$(LEARN)/pytest -q -n 2 tests/learn tests/test_openvino.py
+	$(LEARN)/pytest -q -n 2 tests/learn
+	$(LEARN)/pytest -q tests/test_openvino.py
 
 # The whole road on real film reviews: collect, prepare, design, train, evaluate, use.
 .PHONY: demo
