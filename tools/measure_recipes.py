@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -39,8 +38,6 @@ def measure(name: str, seeds: list[int], more: list[str]) -> None:
     found: dict[str, Any] = {}
     for seed in seeds:
         folder = RUNS / f"{name}-{seed}"
-        if not (folder / "5-report").exists():
-            shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "silmu", "train", "--json"]
         command += (
             [str(folder)]

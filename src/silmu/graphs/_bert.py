@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from silmu.errors import UnsupportedModelError
-from silmu.graphs import _encoder
+from silmu.graphs import _encoder, _heads
 
 if TYPE_CHECKING:
     from silmu.graphs._builder import Config, Graph, Value
@@ -50,17 +51,31 @@ def embed(
     return graph.norm(x, f"{prefix}embeddings.LayerNorm", size=size, epsilon=epsilon)
 
 
-def layers(config: Config, name: str) -> list[_encoder.Layer]:
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What BERT calls the parts of a layer's attention, below the layer."""
+
+    query: str = "attention.self.query"
+    key: str = "attention.self.key"
+    value: str = "attention.self.value"
+    output: str = "attention.output.dense"
+    norm: str = "attention.output.LayerNorm"
+
+
+BERT = Names()
+
+
+def layers(config: Config, name: str, names: Names = BERT) -> list[_encoder.Layer]:
     """The layers that `_encoder.stack` builds, of the names that BERT gave their parts."""
     hidden = config.size("hidden_size")
     depth = config.size("num_hidden_layers", most=1024)
     return [
         _encoder.Layer(
-            query=f"{name}.{i}.attention.self.query",
-            key=f"{name}.{i}.attention.self.key",
-            value=f"{name}.{i}.attention.self.value",
-            attention_output=f"{name}.{i}.attention.output.dense",
-            attention_norm=f"{name}.{i}.attention.output.LayerNorm",
+            query=f"{name}.{i}.{names.query}",
+            key=f"{name}.{i}.{names.key}",
+            value=f"{name}.{i}.{names.value}",
+            attention_output=f"{name}.{i}.{names.output}",
+            attention_norm=f"{name}.{i}.{names.norm}",
             inner=f"{name}.{i}.intermediate.dense",
             output=f"{name}.{i}.output.dense",
             output_norm=f"{name}.{i}.output.LayerNorm",
@@ -72,6 +87,29 @@ def layers(config: Config, name: str) -> list[_encoder.Layer]:
         )
         for i in range(depth)
     ]
+
+
+def end_as_roberta(
+    graph: Graph, config: Config, prefix: str, head: str, x: Value, batch: _encoder.Batch
+) -> None:
+    """The heads of RoBERTa, which MPNet took over with their names."""
+    hidden = config.size("hidden_size")
+    if head == "text-classification":
+        _heads.two_layers(graph, config, x, hidden, activation="tanh")
+    elif head == "fill-mask":
+        _heads.vocabulary(
+            *(graph, config, x, batch),
+            words=f"{prefix}embeddings.word_embeddings",
+            dense="lm_head.dense",
+            norm="lm_head.layer_norm",
+            decoder="lm_head.decoder",
+            bias="lm_head",
+            sizes=(hidden, hidden),
+            activation="gelu",
+            epsilon=config.number("layer_norm_eps", EPSILON),
+        )
+    else:
+        _heads.of_tokens(graph, config, head, batch.unfold(x, hidden), hidden)
 
 
 def _check(config: Config) -> None:

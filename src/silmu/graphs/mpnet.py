@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from silmu.errors import UnsupportedModelError
-from silmu.graphs import _bert, _encoder, _heads
+from silmu.graphs import _bert, _encoder
 
 if TYPE_CHECKING:
     from silmu.graphs._builder import Config, Graph, Value
@@ -22,53 +22,22 @@ PREFIX = "mpnet."
 POSITIONS_START_AFTER = 1
 BUCKETS = 32
 FARTHEST = 128
+_NAMES = _bert.Names(
+    query="attention.attn.q",
+    key="attention.attn.k",
+    value="attention.attn.v",
+    output="attention.attn.o",
+    norm="attention.LayerNorm",
+)
 
 
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     """Adds the whole network with a head; shapes are (rows, tokens) in."""
     hidden = config.size("hidden_size")
     x = _bert.embed(graph, config, prefix, hidden, padding=POSITIONS_START_AFTER, segments=False)
-    layers = _layers(config, f"{prefix}encoder.layer")
+    layers = _bert.layers(config, f"{prefix}encoder.layer", _NAMES)
     x, batch = _encoder.stack(graph, x, layers, head, _distances(graph, config, prefix))
-    if head == "text-classification":
-        _heads.two_layers(graph, config, x, hidden, activation="tanh")
-    elif head == "fill-mask":
-        _heads.vocabulary(
-            *(graph, config, x, batch),
-            words=f"{prefix}embeddings.word_embeddings",
-            dense="lm_head.dense",
-            norm="lm_head.layer_norm",
-            decoder="lm_head.decoder",
-            bias="lm_head",
-            sizes=(hidden, hidden),
-            activation="gelu",
-            epsilon=config.number("layer_norm_eps", _bert.EPSILON),
-        )
-    else:
-        _heads.of_tokens(graph, config, head, batch.unfold(x, hidden), hidden)
-
-
-def _layers(config: Config, name: str) -> list[_encoder.Layer]:
-    hidden = config.size("hidden_size")
-    depth = config.size("num_hidden_layers", most=1024)
-    return [
-        _encoder.Layer(
-            query=f"{name}.{i}.attention.attn.q",
-            key=f"{name}.{i}.attention.attn.k",
-            value=f"{name}.{i}.attention.attn.v",
-            attention_output=f"{name}.{i}.attention.attn.o",
-            attention_norm=f"{name}.{i}.attention.LayerNorm",
-            inner=f"{name}.{i}.intermediate.dense",
-            output=f"{name}.{i}.output.dense",
-            output_norm=f"{name}.{i}.output.LayerNorm",
-            hidden=hidden,
-            intermediate=config.size("intermediate_size"),
-            heads=config.heads(hidden, "num_attention_heads"),
-            activation=config.activation("hidden_act", "gelu"),
-            epsilon=config.number("layer_norm_eps", _bert.EPSILON),
-        )
-        for i in range(depth)
-    ]
+    _bert.end_as_roberta(graph, config, prefix, head, x, batch)
 
 
 def _distances(graph: Graph, config: Config, prefix: str) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from silmu.errors import InvalidModelError
-from silmu.graphs import _bert, _encoder, _heads
+from silmu.graphs import _bert, _encoder
 
 if TYPE_CHECKING:
     from silmu.graphs._builder import Config, Graph
@@ -27,22 +27,7 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     hidden = config.size("hidden_size")
     x = _bert.embed(graph, config, prefix, hidden, padding=_padding(config))
     x, batch = _encoder.stack(graph, x, _bert.layers(config, f"{prefix}encoder.layer"), head)
-    if head == "text-classification":
-        _heads.two_layers(graph, config, x, hidden, activation="tanh")
-    elif head == "fill-mask":
-        _heads.vocabulary(
-            *(graph, config, x, batch),
-            words=f"{prefix}embeddings.word_embeddings",
-            dense="lm_head.dense",
-            norm="lm_head.layer_norm",
-            decoder="lm_head.decoder",
-            bias="lm_head",
-            sizes=(hidden, hidden),
-            activation="gelu",
-            epsilon=config.number("layer_norm_eps", _bert.EPSILON),
-        )
-    else:
-        _heads.of_tokens(graph, config, head, batch.unfold(x, hidden), hidden)
+    _bert.end_as_roberta(graph, config, prefix, head, x, batch)
 
 
 def _padding(config: Config) -> int:

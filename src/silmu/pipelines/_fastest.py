@@ -196,7 +196,7 @@ def _outputs(model: Model, ids: list[int]) -> list[NDArray[Any]]:
             found.append(decoder.step(token).copy())
         return found
     feeds = {"input_ids": np.array([ids], np.int64)}
-    if "places" in getattr(model.session, "options", ()):
+    if "places" in model.session.options:
         feeds["places"] = np.array([len(ids) // 2], np.int64)
     return list(model(**feeds).values())
 

@@ -125,7 +125,7 @@ class FillMaskPipeline(Pipeline):
         # The vocabulary is much of the work and nearly all of the output, so it is computed for
         # the masks only, where the graph knows how.
         is_mask = self._is_mask(model_inputs)
-        if "places" in getattr(self.model.session, "options", ()):
+        if "places" in self.model.session.options:
             found = self.model(**model_inputs, places=np.flatnonzero(is_mask))["logits"][0]
         else:
             found = self.model(**model_inputs)["logits"][is_mask]

@@ -327,11 +327,19 @@ class TokenClassificationPipeline(Pipeline):
         return {
             # Behind the first hyphen, whether or not what is before it was taken for a prefix.
             "entity_group": parts[0].label.split("-", 1)[-1],
-            "score": float(np.mean([part.score for part in parts])),
+            "score": Score(np.mean([part.score for part in parts])),
             "word": self.tokenizer.convert_tokens_to_string([part.word for part in parts]),
             "start": parts[0].start,
             "end": parts[-1].end,
         }
+
+
+class Score(float):
+    """A number that json takes, and that has `item()` as numpy's have, which programs call."""
+
+    def item(self) -> float:
+        """The same."""
+        return float(self)
 
 
 class _Located(NamedTuple):
@@ -391,7 +399,7 @@ def _offsets(window: Encoded, starts: list[int]) -> list[tuple[int, int]]:
 def _told(token: _Part) -> dict[str, Any]:
     return {
         "entity": token.label,
-        "score": token.score,
+        "score": Score(token.score),
         "index": token.place,
         "word": token.word,
         "start": token.start,

@@ -57,6 +57,7 @@ class ExportedEncoder:
         self._asked = {name: p for name, p in session.inputs.items() if not is_cache(name)}
         inputs.check_known(self._asked, session.graph.name)
         self.inputs = self._asked
+        self.options: set[str] = set()
         self._names: dict[str, str] = {}
         self.outputs: dict[str, Port] = {}
         for name, (spellings, axes) in _OUTPUTS.get(head, {}).items():

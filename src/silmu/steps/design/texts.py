@@ -218,7 +218,7 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     for name in ("hidden_dropout_prob", "dropout", "resid_pdrop", "embd_pdrop"):
         if hasattr(config, name):
             setattr(config, name, dropout)
-    # Without it attention is one fused operation.
+    # With it attention is not fused in fp32, and a number is drawn for every pair of tokens.
     for name in ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"):
         if hasattr(config, name):
             setattr(config, name, 0.0)
