@@ -17,25 +17,20 @@ from typing import Any
 import torch
 import transformers
 from tools import make_golden
-from tools.make_golden import (
+from tools.golden_cases import (
     CHAT,
     CHAT_PREFILL,
     CHAT_SYSTEM,
     CHAT_TURNS,
-    GOLDEN,
     HELLO,
     KEEPER,
-    LEAD,
     LONG,
     ONCE,
     PROMPTS,
     SEA,
     Cases,
-    answer,
-    header,
-    rounded,
-    weakness,
 )
+from tools.make_golden import GOLDEN, LEAD, answer, header, rounded, weakness
 from transformers import Gemma3TextConfig, GPTNeoXConfig, LlamaConfig, Qwen2Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
