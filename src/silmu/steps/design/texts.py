@@ -233,7 +233,7 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
         ignore_mismatched_sizes=True,
         dtype="float32",
         # The fused backward pass is slow in bf16, ten times on CPUs with AVX-512.
-        attn_implementation="sdpa" if settings["dtype"] == "fp32" else "eager",
+        attn_implementation=None if settings["dtype"] == "fp32" else "eager",
     )
     encoders.read_first_token_only(network)
     if tune == "all" and chosen_device(settings["device"]) == "cpu":
