@@ -33,9 +33,12 @@ SHOWN = {
 
 
 def measure(name: str, seeds: list[int], more: list[str]) -> None:
-    """Trains one recipe with each seed, and writes results/<name>.json."""
+    """Trains one recipe with each seed, and adds it to results/<name>.json."""
     (recipe,) = RECIPES.glob(f"*/{name}.toml")
-    found: dict[str, Any] = {}
+    path = RESULTS / f"{name}.json"
+    before: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    found: dict[str, Any] = before.get("seeds", {})
+    others = {*found} - {str(seed) for seed in seeds}
     for seed in seeds:
         folder = RUNS / f"{name}-{seed}"
         command = [sys.executable, "-m", "silmu", "train", "--json"]
@@ -63,11 +66,13 @@ def measure(name: str, seeds: list[int], more: list[str]) -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "seeds": found,
+        "seeds": dict(sorted(found.items())),
     }
+    if "note" in before and others:
+        result["note"] = before["note"]
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, ensure_ascii=False, indent=1)
-    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def table() -> str:
