@@ -30,7 +30,7 @@ NER, MASK, NLI = (str(MODELS / name) for name in ("bert-ner", "bert-mask", "bert
 COMMAND = [sys.executable, "-m", "silmu"]
 FROZEN = {
     *("--data", "--input", "--target", "--group", "--time", "--network", "--budget", "--output"),
-    *("--config", "--set", "--device", "--dtype", "--seed", "--json"),
+    *("--search", "--config", "--set", "--device", "--dtype", "--seed", "--json"),
     *("-q", "--quiet", "-v", "--verbose", "-h", "--help", "--task", "--revision"),
 }
 QUESTION = {"question": "Who was it?", "context": "In the end it was Kim."}
@@ -321,6 +321,7 @@ def test_every_option_reaches_the_pipeline(run: Run, monkeypatch: pytest.MonkeyP
     seen: dict[str, Any] = {}
 
     class Answering:
+        rows = "text"
         task = "text-classification"
 
         def __call__(self, inputs: Iterator[str], **settings: Any) -> Iterator[Any]:
@@ -836,7 +837,8 @@ def test_a_task_tells_what_can_be_set(run: Run) -> None:
         "name": "budget",
         "default": "None",
         "type": "str | None",
-        "about": "How long training may take, such as `90s`, `10m` or `2h`.",
+        "about": "How long training may take, such as `90s`, `10m` or `2h`; all trials of a search "
+        "together.",
     }
     assert {"labels", "epochs", "seed"} <= set(settings)
     told = run("tasks", "text-classification").out

@@ -92,6 +92,13 @@ def removed_state(root: Path) -> str:
     return "old" if step_is_there(root, "step-1") else "new"
 
 
+def moved_state(root: Path) -> str:
+    places = [name for name in ("step-1", "deep/er/step-9") if os.path.lexists(root / name)]
+    assert len(places) == 1
+    assert store.verify(root / places[0]).meta == {"name": "step-1"}
+    return "old" if places == ["step-1"] else "new"
+
+
 def one_step(root: Path) -> None:
     write_step(root, "step-1")
     store.write_pointer(root, "LATEST", "step-1")
@@ -140,6 +147,9 @@ SCENARIOS = {
         two_steps, lambda root: store.write_pointer(root, "LATEST", "step-2"), pointer_state
     ),
     "remove": Scenario(one_step, lambda root: store.remove(root / "step-1"), removed_state),
+    "move": Scenario(
+        one_step, lambda root: store.move(root / "step-1", root / "deep/er/step-9"), moved_state
+    ),
     "checkpoint": Scenario(one_step, checkpoint, checkpoint_state),
 }
 walked = pytest.mark.parametrize("name", SCENARIOS)
@@ -565,8 +575,13 @@ def replay(scenario: Scenario, tmp: Path, deaf_to: str = "") -> Counter[str]:
     return states
 
 
+# A folder has two entries while it moves. File systems with a journal change both together; that
+# others may not is said in its docstring.
+FLUSHED = [name for name in SCENARIOS if name != "move"]
+
+
 @posix
-@walked
+@pytest.mark.parametrize("name", FLUSHED)
 def test_a_power_cut_leaves_old_or_new(name: str, tmp_path: Path) -> None:
     states = replay(SCENARIOS[name], tmp_path)
     assert states["old"]

@@ -239,7 +239,8 @@ def with_silmu(
     network: Any, prepared: Any, scratch: Path, settings: dict[str, Any], examples: int
 ) -> tuple[float, int]:
     from silmu.steps.train import loop
-    from silmu.steps.train.texts import TextObjective, training
+    from silmu.steps.train.loop import Training
+    from silmu.steps.train.texts import TextObjective
 
     class Subset(TextObjective):
         """The first examples, and no evaluation, for the Trainer has none either."""
@@ -250,7 +251,7 @@ def with_silmu(
     objective = Subset(network, prepared, settings)
     count = objective.num_examples = min(examples, objective.num_examples)
     objective.lengths = objective.lengths[:count]
-    plan = training({**settings, "threads": os.cpu_count()}, fingerprint="benchmark")
+    plan = Training.of({**settings, "threads": os.cpu_count()}, fingerprint="benchmark")
     start = time.perf_counter()
     loop.fit(objective, plan, scratch / "train", progress=None)
     return time.perf_counter() - start, count * EPOCHS

@@ -106,6 +106,16 @@ def task_module(name: str) -> ModuleType:
     return importlib.import_module(known[name].module)
 
 
+def scorer_class(rows: str) -> Any:
+    """What evaluates models for a kind of rows, named as `collect` names them.
+
+    >>> scorer_class("text").__name__
+    'TextScorer'
+    """
+    module = importlib.import_module(f"silmu.steps.evaluate.{rows}.scorer")
+    return getattr(module, f"{rows.capitalize()}Scorer")
+
+
 def task_of_architecture(architecture: str) -> str | None:
     """The task that a checkpoint's class name tells, or None.
 

@@ -4,6 +4,7 @@ runs/reviews-text-classification-1/
 ├── run.toml        every effective setting; given back, it repeats the run
 ├── 1-dataset/      the rows, by what roles, what was dropped and why
 ├── 2-prepared/     sealed splits, and what the network reads
+├── search/         what was tried, where settings were searched
 ├── 3-design.json   the network and its cost
 ├── 4-train/        checkpoints and log.jsonl
 ├── 4-model/        the model folder
@@ -106,6 +107,7 @@ def train(
     time: str | None = None,
     network: str | None = None,
     budget: str | None = None,
+    search: int | None = None,
     output: str | Path | None = None,
     config: str | Path | None = None,
     device: str | None = None,
@@ -126,8 +128,9 @@ def train(
         data: a file, a glob, a folder, a hub id, `package:NAME/path`, a data frame, or dicts.
         query: a SELECT over the source, as the table `data`.
         input, target, group, time: columns, with commas between; guessed where not given.
-        network: what the task offers, a model folder to fine-tune, or `auto`.
-        budget: how long training may take, such as `10m`.
+        network: what the task offers, a model folder to fine-tune, `probe`, or `auto`.
+        budget: how long training may take, such as `10m`; all trials of a search together.
+        search: how many settings are tried on the validation split, the default ones first.
         output: the run folder; `runs/<data>-<task>-<n>`, if not given.
         config: a TOML file of settings: a recipe, or the run.toml of another run.
         settings: any other setting of the task.
@@ -144,7 +147,6 @@ def train(
     """
     if until not in STEPS:
         raise UsageError(f"until is {until!r}; it may be {', '.join(STEPS)}")
-    extras.require("train" if STEPS.index(until) > 1 else "data")
     # Torch's threads wait for each other by spinning, and as long as they do by default, training
     # becomes ten times slower as soon as anything else runs on the machine. Read when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -156,6 +158,7 @@ def train(
         "time": time,
         "network": network,
         "budget": budget,
+        "search": search,
         "device": device,
         "dtype": dtype,
         "seed": seed,
@@ -163,7 +166,7 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     if data is not None:
-        given["data"] = str(data) if isinstance(data, str | Path) else IN_MEMORY
+        given["data"] = _stored(data)
     if int(os.environ.get("RANK", "0")):
         return _follow(Path(output or task or "."), quiet)
     if task is not None and (Path(task) / SETTINGS).is_file():
@@ -172,11 +175,13 @@ def train(
         given = {**_read_settings(Path(config)), **given}
     name = _task_name(task, given)
     given = {key: value for key, value in given.items() if key not in ("task", "silmu")}
-    kind = _task_class(name)
+    kind = task_class(name)
     chosen = kind.Config().changed(given)
     if not chosen.data:
         raise UsageError("no data was given", hint="--data FILE, or data=... in Python")
-    source = chosen.data if data is None or isinstance(data, str | Path) else data
+    source = chosen.data if data is None else data
+    chosen = chosen.changed({"data": _stored(chosen.data)})
+    _require(kind, chosen, until)
     with _claimed(output, name, source) as folder:
         _write_settings(folder, name, chosen)
         run = Run(folder, name)
@@ -228,29 +233,38 @@ def evaluate(
         run = Run(folder, _read_settings(folder / SETTINGS)["task"])
         dataset = Dataset.open(folder / "1-dataset")
         prepared = Prepared.open(folder / "2-prepared", dataset)
-        return evaluation.evaluate_texts(
+        return evaluation.evaluate(
             run.model, prepared, folder / "5-report", seconds=run.seconds, settings=run.settings
         )
     names = _columns_of(Path(model))
+    kind = _rows_of(Path(model))
     with _claimed(output, "evaluation", data) as place:
         dataset = collect(
             data,
             place / "1-dataset",
-            kind="text",
+            kind=kind,
             query=query,
             input=input or names.get("input"),
             target=target or names.get("target"),
             need_target=False,
         )
-        return evaluation.evaluate_file(Path(model), dataset, place / "5-report")
+        return evaluation.evaluate_data(Path(model), dataset, place / "5-report")
 
 
-def _columns_of(model: Path) -> dict[str, str]:
-    """The columns that a model was trained on, by role, with commas between."""
+def _rows_of(model: Path) -> str:
+    """What a model reads, as `collect` calls it."""
+    architectures: list[str] = Folder(model, str(model)).config.get("architectures") or []
+    told = (registry.task_of_architecture(str(one)) for one in architectures)
+    learnt = registry.tasks()
+    return next((task_class(task).rows for task in told if task in learnt), "text")
+
+
+def _columns_of(model: Path) -> dict[str, list[str]]:
+    """The columns that a model was trained on, by role."""
     known = schema.Schema.open(Folder(model, str(model)))
     columns = () if known is None else known.columns
     named = {
-        role: ",".join(column.name for column in columns if column.role == role)
+        role: [column.name for column in columns if column.role == role]
         for role in ("input", "target")
     }
     return {role: names for role, names in named.items() if names}
@@ -263,8 +277,12 @@ def _resume(
     until: str,
     quiet: bool,
 ) -> Run:
+    from silmu.steps.design.trials import Trials
+
     stored = _read_settings(folder / SETTINGS)
-    changed = sorted(k for k, v in given.items() if stored.get(k) != v and k != "data")
+    tried = Trials.open(folder)
+    before = {**({} if tried is None else {"search": tried.asked}), **stored}
+    changed = sorted(k for k, v in given.items() if before.get(k) != v and k != "data")
     if changed:
         raise UsageError(
             f"the run {folder} was begun with other settings: {', '.join(changed)}",
@@ -272,11 +290,25 @@ def _resume(
         )
     name = stored.pop("task")
     stored.pop("silmu", None)
-    kind = _task_class(name)
+    kind = task_class(name)
     config = kind.Config().changed(stored)
-    source = config.data if data is None or isinstance(data, str | Path) else data
+    # A password is not stored, so whoever goes on before the rows are there gives it again.
+    is_same = data is not None and _stored(data) in (config.data, IN_MEMORY)
+    source = data if is_same else config.data
+    _require(kind, config, until)
     with store.lock(folder):
         return _go(Run(folder, name), kind, config, source, until, quiet)
+
+
+def _require(kind: type[Task[Any]], config: Config, until: str) -> None:
+    extras.require(kind.extra(config) if STEPS.index(until) > 1 else "data")
+
+
+def _stored(data: Any) -> str:
+    """What run.toml says of the data."""
+    from silmu.steps.collect import without_password
+
+    return without_password(str(data)) if isinstance(data, str | Path) else IN_MEMORY
 
 
 def _follow(folder: Path, quiet: bool) -> Run:
@@ -285,6 +317,7 @@ def _follow(folder: Path, quiet: bool) -> Run:
     Raises:
         UsageError: the first process has made no design in this folder for an hour.
     """
+    extras.require("train")
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.design.plan import FILE, Design
     from silmu.steps.prepare.prepared import Prepared
@@ -300,7 +333,7 @@ def _follow(folder: Path, quiet: bool) -> Run:
     stored = _read_settings(folder / SETTINGS)
     run = Run(folder, stored.pop("task"))
     stored.pop("silmu", None)
-    kind = _task_class(run.task)
+    kind = task_class(run.task)
     task = kind(kind.Config().changed(stored), folder, quiet=quiet)
     prepared = Prepared.open(folder / "2-prepared", Dataset.open(folder / "1-dataset"))
     design = Design.open(folder)
@@ -327,6 +360,11 @@ def _go(
 
 
 def _steps(run: Run, task: Task[Any], source: Any, until: str) -> Run:
+    from silmu import search as searching
+
+    searches = task.config.search is not None and STEPS.index(until) > 1
+    if searches:
+        searching.check(task, until)
     task.check(trains=STEPS.index(until) > 1)
     dataset = _timed(run, task, "collect", lambda: task.collect(source))
     if until == "collect":
@@ -335,6 +373,8 @@ def _steps(run: Run, task: Task[Any], source: Any, until: str) -> Run:
     _write_settings(run.path, run.task, task.config)
     if until == "prepare":
         return run
+    if searches:
+        _timed(run, task, "search", lambda: searching.search(task, prepared))
     design = _timed(run, task, "design", lambda: task.design(prepared))
     _write_settings(run.path, run.task, task.config)
     if until == "design":
@@ -397,7 +437,12 @@ def _task_name(task: str | Path | None, given: Mapping[str, Any]) -> str:
     return registry.canonical_task(str(named))
 
 
-def _task_class(name: str) -> type[Task[Any]]:
+def task_class(name: str) -> type[Task[Any]]:
+    """The task of a name, a Hub id.
+
+    Raises:
+        UnknownTaskError: the task can only be used, with a model that others trained.
+    """
     module = registry.task_module(name)
     return getattr(module, "".join(word.capitalize() for word in name.split("-")))
 

@@ -113,9 +113,12 @@ def test_every_option_reaches_the_run(run: Run, asked: dict[str, Any], verb: str
     texts = {name: f"a {name}" for name in (*names, "device", "dtype")}
     options = [one for name, value in texts.items() for one in (f"--{name}", value)]
     settings = ["--set", "epochs=3", "--set", "split=hash"]
+    own = {"search": 5} if verb == "train" else {}
+    options += [f"--{name}={value}" for name, value in own.items()]
     assert run(verb, "text-classification", *options, "--seed", "7", *settings).code == 0
     until, last = UNTIL[verb]
     assert asked == {
+        **own,
         **{"task": "text-classification", **texts, "seed": 7, "last": last},
         **{"settings": {"epochs": 3, "split": "hash"}, "until": until, "quiet": False},
     }

@@ -19,11 +19,13 @@ from silmu.errors import CorruptError, StoreError, UnknownNameError, UsageError
 from silmu.pipelines import pipeline
 from silmu.runtime.processor import Processor
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate import Report, evaluate_file, evaluate_texts, ledger
-from silmu.steps.evaluate.attribution import occlusion, pieces
-from silmu.steps.evaluate.baselines import Rows, fit, simplest
+from silmu.steps.evaluate import Report, evaluate, evaluate_data, ledger
+from silmu.steps.evaluate.baselines import simplest
 from silmu.steps.evaluate.metrics import PRIMARY, Scored, measure, row_sums, total
-from silmu.steps.evaluate.slices import by_length, by_value, script
+from silmu.steps.evaluate.slices import by_value
+from silmu.steps.evaluate.text.attribution import occlusion, pieces
+from silmu.steps.evaluate.text.scripts import by_length, script
+from silmu.steps.evaluate.text.tfidf import Labelled, fit
 from silmu.steps.prepare import prepare_texts
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.prepare.thresholds import choose_thresholds
@@ -89,7 +91,7 @@ def run(request: Any, tmp_path_factory: Any, models: Path) -> tuple[Path, Prepar
     rows = dataset(place / "1-dataset", columns(kind), group=group)
     prepared = prepare_texts(rows, place / "2-prepared", settings={"labels": kind, "test": 0.3})
     model = model_for(prepared, place / "4-model", models)
-    report = evaluate_texts(
+    report = evaluate(
         model, prepared, place / "5-report", seconds={"train": 2.5}, settings={"seed": 1}
     )
     return place, prepared, report
@@ -192,15 +194,15 @@ def test_each_look_is_counted_and_said(
     first, second = tmp_path / "runs" / "a", tmp_path / "runs" / "b"
     for place in (first, second):
         model_for(prepared, place / "4-model", models)
-    report = evaluate_texts(first / "4-model", prepared, first / "5-report", **options)
+    report = evaluate(first / "4-model", prepared, first / "5-report", **options)
     assert (report.look, report.comparison) == (1, {})
     assert not any("look" in warning for warning in report.warnings)
-    again = evaluate_texts(first / "4-model", prepared, first / "5-report", **options)
+    again = evaluate(first / "4-model", prepared, first / "5-report", **options)
     assert again.look == 2
     assert any("look 2 at this test split" in warning for warning in again.warnings)
     assert "look 2 at this test split" in caplog.text
     assert again.metrics == report.metrics
-    beside = evaluate_texts(second / "4-model", prepared, second / "5-report", **options)
+    beside = evaluate(second / "4-model", prepared, second / "5-report", **options)
     assert (beside.look, beside.to_dict()["looks_beside"]) == (1, 2)
     assert any("by runs beside this one" in warning for warning in beside.warnings)
     looks = ledger.read(first / "5-report")
@@ -227,17 +229,15 @@ def test_a_model_of_other_labels_is_refused_before_the_look(tmp_path: Path, mode
     rows = dataset(tmp_path / "data", columns("single", 150))
     prepared = prepare_texts(rows, tmp_path / "prepared")
     with pytest.raises(UsageError, match="the model tells sadness, joy, anger"):
-        evaluate_texts(
-            models / "bert-sequence", prepared, tmp_path / "5-report", seconds={}, settings={}
-        )
+        evaluate(models / "bert-sequence", prepared, tmp_path / "5-report", seconds={}, settings={})
     assert not (tmp_path / "5-report").exists()
 
 
 # ── baselines ──────────────────────────────────────────────────────────────────────────────────
 
 
-def rows_of(texts: list[str], targets: Any) -> Rows:
-    return Rows(texts, np.asarray(targets))
+def rows_of(texts: list[str], targets: Any) -> Labelled:
+    return Labelled(texts, np.asarray(targets))
 
 
 def test_the_baseline_never_sees_the_test_split(tmp_path: Path, models: Path) -> None:
@@ -252,9 +252,7 @@ def test_the_baseline_never_sees_the_test_split(tmp_path: Path, models: Path) ->
         rows = dataset(tmp_path / name / "data", given, split="part")
         prepared = prepare_texts(rows, tmp_path / name / "2-prepared")
         model = model_for(prepared, tmp_path / name / "4-model", models)
-        report = evaluate_texts(
-            model, prepared, tmp_path / name / "5-report", seconds={}, settings={}
-        )
+        report = evaluate(model, prepared, tmp_path / name / "5-report", seconds={}, settings={})
         fitted.append(report.details["baselines"]["tfidf"]["fitted"])
     assert fitted[0] == fitted[1]
 
@@ -290,7 +288,7 @@ def test_the_better_on_validation_is_chosen(chosen: str, korean: bool) -> None:
     assert set(validation) == {"words", "characters"}
     assert found.about["chosen"] == max(validation, key=validation.__getitem__) == chosen
     assert chosen in found.title
-    assert (found.score(rest).right.mean()) > 0.9
+    assert (found.score(rest.texts, rest.targets).right.mean()) > 0.9
 
 
 def test_too_many_rows_are_capped_and_said(
@@ -298,7 +296,7 @@ def test_too_many_rows_are_capped_and_said(
 ) -> None:
     texts, sides = reviews(200)
     rows = rows_of(texts, np.int64([side == "good" for side in sides]))
-    monkeypatch.setattr("silmu.steps.evaluate.baselines.MOST_ROWS", 100)
+    monkeypatch.setattr("silmu.steps.evaluate.text.tfidf.MOST_ROWS", 100)
     with caplog.at_level(logging.WARNING):
         about = fit("single", 2, rows, rows).about
     assert (about["rows"], about["capped"]) == (100, True)
@@ -312,7 +310,7 @@ def test_the_simplest_answers() -> None:
     sets = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.uint8)
     multiple = simplest("multiple", sets, ["a", "b", "c"])
     assert multiple.title == "always answering a and b"
-    assert multiple.score(rows_of(["x"], sets[:1])).predictions.tolist() == [[1, 1, 0]]
+    assert multiple.score(["x"], sets[:1]).predictions.tolist() == [[1, 1, 0]]
     assert simplest("number", np.array([1.0, 2.0, 9.0]), []).outputs(["a"]).tolist() == [2.0]
 
 
@@ -409,7 +407,7 @@ def test_new_rows(run: tuple[Path, Prepared, Report], tmp_path: Path) -> None:
         given["label"][5] = None
     given["text"][10:60] = [f"완전히 새로운 글 {i} 입니다" for i in range(50)]
     new = dataset(tmp_path / "data", given)
-    report = evaluate_file(place / "4-model", new, tmp_path / "report")
+    report = evaluate_data(place / "4-model", new, tmp_path / "report")
     assert list(report) == NAMES[prepared.kind].split()
     assert report.look is None
     data = report.to_dict()["data"]
@@ -433,7 +431,7 @@ def test_new_rows_without_labels_show_their_texts_only(
     given = columns(prepared.kind, 60)
     new = dataset(tmp_path / "data", given)
     new.roles = replace(new.roles, target=())
-    report = evaluate_file(place / "4-model", new, tmp_path / "report")
+    report = evaluate_data(place / "4-model", new, tmp_path / "report")
     assert len(report) == 0
     assert report.details["drift"]
     assert (tmp_path / "report" / "report.html").is_file()
@@ -447,7 +445,7 @@ def test_a_twin_of_the_training_shows_no_drift(tmp_path: Path, models: Path) -> 
     prepare_texts(rows, tmp_path / "2-prepared")
     shutil.copytree(models / "bert-sequence", tmp_path / "4-model")
     new = dataset(tmp_path / "new", {"text": texts[400:], "label": labels[400:]})
-    report = evaluate_file(tmp_path / "4-model", new, None)
+    report = evaluate_data(tmp_path / "4-model", new, None)
     assert not any(one["clear"] for one in report.details["drift"])
     assert len(report) == 0  # its labels are sadness, joy and anger
     assert sum(one["count"] for one in report.to_dict()["data"]["unseen"]) == 200
@@ -455,7 +453,7 @@ def test_a_twin_of_the_training_shows_no_drift(tmp_path: Path, models: Path) -> 
 
 def test_a_model_outside_of_its_run_says_so(models: Path, tmp_path: Path) -> None:
     new = dataset(tmp_path / "new", {"text": ["fine", "bad"], "label": ["joy", "anger"]})
-    report = evaluate_file(models / "bert-sequence", new, None)
+    report = evaluate_data(models / "bert-sequence", new, None)
     assert report.details["drift"] is None
     assert any("not in its run" in warning for warning in report.warnings)
     assert any("only 2 rows" in warning for warning in report.warnings)
@@ -488,7 +486,7 @@ def test_rows_that_cannot_be_answered_are_said(
 
     monkeypatch.setattr(TextClassificationPipeline, "preprocess", fails)
     given = {"text": ["fine", "broken", "bad"], "label": ["joy", "joy", "anger"]}
-    report = evaluate_file(models / "bert-sequence", dataset(tmp_path / "new", given), None)
+    report = evaluate_data(models / "bert-sequence", dataset(tmp_path / "new", given), None)
     data = report.to_dict()["data"]
     assert data["failed"] == [{"row": 2, "error": "a text has no tokens"}]
     assert data["scored"] == 2
@@ -499,5 +497,5 @@ def test_a_dataset_of_pairs(tmp_path: Path, models: Path) -> None:
     given = {"a": ["fine film"] * 4, "b": ["so", "it", "", "is"], "label": ["joy", "anger"] * 2}
     pairs = dataset(tmp_path / "new", given, input="a,b")
     assert isinstance(pairs, Dataset)
-    report = evaluate_file(models / "bert-sequence", pairs, None)
+    report = evaluate_data(models / "bert-sequence", pairs, None)
     assert report["accuracy"].n == 4

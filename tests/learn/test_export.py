@@ -24,7 +24,8 @@ from silmu.runtime import session as engine
 from silmu.steps.collect import collect
 from silmu.steps.prepare import prepare_texts
 from silmu.steps.prepare.prepared import Prepared
-from silmu.steps.train import export, losses
+from silmu.steps.train import export
+from silmu.steps.train.validation import Scale
 
 WORDS = [
     "good",
@@ -229,7 +230,7 @@ def test_a_network_that_knows_nothing_is_not_refused(single: Prepared, tmp_path:
 def test_a_number_comes_in_the_unit_of_its_column(tmp_path: Path) -> None:
     rows = [{"text": t, "label": 50_000.0 + 731.5 * len(t)} for t in sentences(300)]
     prepared = prepare(tmp_path, rows, labels="number")
-    scale = losses.Scale.of(prepared.features("train").targets)
+    scale = Scale.of(prepared.features("train").targets)
     for kind in ("perceptron", "cnn"):
         found = network(prepared, kind).eval()
         model = export.write_model(tmp_path / kind, found, prepared)

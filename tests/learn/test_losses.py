@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from silmu.errors import UsageError
 from silmu.steps.train import losses
+from silmu.steps.train.validation import Scale
 
 TARGETS = {
     "single": torch.tensor([0, 2, 1, 2, 0]),
@@ -69,12 +70,12 @@ def test_a_wild_number_does_not_rule() -> None:
 
 def test_numbers_come_back_to_their_unit() -> None:
     prices = np.array([100_000.0, 250_000.0, 400_000.0], np.float32)
-    scale = losses.Scale.of(prices)
+    scale = Scale.of(prices)
     inward = scale.inward(prices)
     assert inward.mean() == pytest.approx(0, abs=1e-6)
     assert inward.std() == pytest.approx(1)
     np.testing.assert_allclose(scale.outward(inward), prices, rtol=1e-6)
-    assert losses.Scale.of(np.full(3, 7.0)) == losses.Scale(7.0, 1.0)
+    assert Scale.of(np.full(3, 7.0)) == Scale(7.0, 1.0)
 
 
 @pytest.mark.parametrize(("kind", "smoothing"), [("ranked", 0.0), ("single", 1.0), ("single", -1)])

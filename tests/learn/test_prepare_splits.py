@@ -13,7 +13,8 @@ import pytest
 from rows import dataset, reviews
 
 from silmu.errors import InputError, UnknownNameError, UsageError, WrongTypeError
-from silmu.steps.prepare import Settings, prepare_texts
+from silmu.steps.prepare import prepare_texts
+from silmu.steps.prepare.settings import TextSettings
 from silmu.steps.prepare.prepared import SPLITS, Prepared
 
 TRAIN, VALIDATION, TEST = range(3)
@@ -263,7 +264,7 @@ def test_wrong_settings_are_refused(
 
 
 def test_settings_are_plain_values() -> None:
-    assert Settings.of({"order": "bad, fair,good"}).order == ("bad", "fair", "good")
+    assert TextSettings.of({"order": "bad, fair,good"}).order == ("bad", "fair", "good")
 
 
 def test_three_input_columns_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from silmu import registry
-from silmu.steps.design.plan import FROM_NOTHING
+from silmu.steps.design.plan import FROM_NOTHING, probed
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*/*.toml"))
@@ -26,7 +26,8 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
     name = "".join(word.capitalize() for word in task.split("-"))
     config = getattr(registry.task_module(task), name).Config().changed(settings)
     assert config.data
-    assert config.network in FROM_NOTHING or config.network.startswith("package:")
+    model = probed(config.network) or config.network
+    assert model in FROM_NOTHING or model.startswith("package:")
 
 
 def test_there_is_a_recipe_for_every_network() -> None:

@@ -10,6 +10,7 @@ import random
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def serve() -> None:
+def serve(main: Callable[[list[str]], int] = main) -> None:
     """Run each line of stdin, a JSON object, in a fork: a fresh process that need not import."""
     # What every optimizer loads when it is made, here once for all.
     torch.optim.SGD([torch.zeros(1)], lr=0.1)

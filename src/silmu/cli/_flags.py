@@ -24,9 +24,14 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--time": {"metavar": "COLUMN", "help": "orders the rows; the newest are tested on"},
     "--network": {
         "metavar": "N",
-        "help": "auto, a kind of network, or the folder or hub id of a model to go on from",
+        "help": "auto, a kind of network, a model to go on from (its folder or hub id), or probe",
     },
     "--budget": {"metavar": "TIME", "help": "how long training may take, such as 10m"},
+    "--search": {
+        "metavar": "N",
+        "type": int,
+        "help": "how many settings are tried, the default ones first; --budget is for all of them",
+    },
     "--output": {"metavar": "PATH", "help": "where to write what comes out"},
     "--config": {"metavar": "FILE", "help": "settings as TOML: a recipe, or a run.toml"},
     "--set": {

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from silmu.cli import _flags, tell
 
@@ -20,19 +20,25 @@ OPTIONS = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A task or a run, and every setting of a run."""
+def add_arguments(parser: argparse.ArgumentParser, *own: str) -> None:
+    """A task or a run, every setting of a run, and options that only this verb has."""
     parser.add_argument(
         "task",
         metavar="TASK_OR_RUN",
         nargs="?",
         help="a task such as text-classification; or the folder of a run, which goes on",
     )
-    _flags.add(parser, *OPTIONS)
+    _flags.add(parser, *OPTIONS, *own)
 
 
-def go(args: argparse.Namespace, until: str) -> Run:
-    """The steps up to one of them; those that are done are passed over."""
+def go(args: argparse.Namespace, until: str, **own: Any) -> Run:
+    """The steps up to one of them; those that are done are passed over.
+
+    Args:
+        args: what the shared options were given.
+        until: the last step.
+        own: what other options were given, by the names of `silmu.train`.
+    """
     from silmu import run
 
     return run.train(
@@ -52,6 +58,7 @@ def go(args: argparse.Namespace, until: str) -> Run:
         settings=_flags.settings(args.set),
         until=until,
         quiet=args.quiet,
+        **own,
     )
 
 

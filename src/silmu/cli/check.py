@@ -1,11 +1,15 @@
 """Look at data before anyone pays: what is wrong with it, where, and the cure.
 
   silmu check text-classification --data reviews.csv --input review --target label
+  silmu check tabular-classification --data train.csv --target survived
+  silmu check tabular-regression --data sales.csv,stores.csv --target amount \\
+    --set query="SELECT * FROM sales JOIN stores USING (store)"
 
 Looks for missing values, labels that are misspelt, contradictory or too rare, duplicates, columns
 and words that give the label away, damaged letters, rows from the future, and what leaks between
-splits that the data gives. Nothing is changed. The exit code is 1 if something is wrong; a note
-leaves it at 0.
+splits that the data gives; in a table also for levels that are written in several ways, numbers
+with a text among them, mixed units and outliers. Nothing is changed. The exit code is 1 if
+something is wrong; a note leaves it at 0.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from silmu import registry, store
+from silmu import extras, registry, store
 from silmu.cli import DONE, NO, _flags, answer
-from silmu.errors import UsageError
+from silmu.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The task, the source, and what its columns are for."""
     parser.add_argument("task", metavar="TASK", help="what is to be learned from the data")
-    _flags.add(parser, "--data", "--input", "--target", "--group", "--time", "--json")
+    _flags.add(parser, "--data", "--input", "--target", "--group", "--time", "--set", "--json")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +39,13 @@ def run(args: argparse.Namespace) -> int:
     task = registry.canonical_task(args.task)
     if args.data is None:
         raise UsageError("no data was given", hint=f"`silmu check {task} --data FILE`")
+    settings = _flags.settings(args.set)
+    query = settings.pop("query", None)
+    if settings:
+        raise UnknownNameError(f"check has no setting `{next(iter(settings))}`; there is query")
+    extras.require("data")
     from silmu import graphs
+    from silmu.run import task_class
     from silmu.steps.collect import collect
     from silmu.steps.collect.checks import check
 
@@ -43,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     dataset = collect(
         args.data,
         folder,
+        kind=task_class(task).rows,
+        query=query,
         input=args.input,
         target=args.target,
         group=args.group,
@@ -52,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         found = [dataclasses.asdict(finding) for finding in check(dataset)]
     finally:
         store.remove(folder)
-    rows = dataset.rows_in
-    answer(json.dumps({"rows": rows, "findings": found}) if args.json else _told(rows, found))
+    count = dataset.rows_in
+    answer(json.dumps({"rows": count, "findings": found}) if args.json else _told(count, found))
     return NO if any(one["severity"] == "wrong" for one in found) else DONE
 
 

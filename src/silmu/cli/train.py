@@ -2,6 +2,8 @@
 
   silmu train text-classification --data reviews.csv --input review --target label
   silmu train text-classification --data reviews.csv --network lstm --budget 10m
+  silmu train text-classification --data reviews.csv --network probe      minutes, without torch
+  silmu train text-classification --data reviews.csv --search 20
   silmu train runs/reviews-text-classification-1     goes on where it was interrupted
   silmu train --config recipes/rotten-tomatoes.toml
 
@@ -19,12 +21,12 @@ from silmu.cli import DONE, _steps, answer, tell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A task or a run, and every setting of a run."""
-    _steps.add_arguments(parser)
+    _steps.add_arguments(parser, "--search")
 
 
 def run(args: argparse.Namespace) -> int:
     """Does all steps that are not done yet."""
-    done = _steps.go(args, "evaluate")
+    done = _steps.go(args, "evaluate", search=args.search)
     if int(os.environ.get("RANK", "0")):
         return DONE  # one of several processes, the first of which tells
     report = done.report

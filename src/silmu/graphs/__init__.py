@@ -3,7 +3,7 @@
 One file a family; it declares MODEL_TYPES (the `model_type` values of config.json that it builds),
 HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it, or
 the tensors of which one does) and PREFIX (what the checkpoint puts before the body's names, if the
-body is part of a larger model).
+body is part of a larger model); and DTYPES, if not in all of ours.
 
 A graph is built once for a model, a head, a precision, an engine and a machine, and kept in the
 cache; the key is made of what it was built from, so a changed file makes a new one, which takes the
@@ -148,7 +148,7 @@ def check(folder: Folder, head: str) -> ModuleType:
     told = registry.task_of_architecture(str(names[0]))
     # Where two heads have a tensor of the same name, only the class tells them apart; that of the
     # body, which a head may be tied to, is in all of them.
-    body = family.HEADS["feature-extraction"]
+    body = family.HEADS.get("feature-extraction", "")
     other = told != head and family.HEADS.get(told) == given != body
     if other or not any(n in tensors or f"{family.PREFIX}{n}" in tensors for n in proofs):
         raise UnsupportedModelError(
@@ -238,10 +238,15 @@ def choose_dtype(folder: Folder, dtype: str, engine: str = ONNXRUNTIME) -> str:
         )
     # Their weights are few, and what they sum over the tokens of a text depends, in its last bits,
     # on how far that is padded: rounded to 8 bits it would show.
-    if dtype != "fp32" and str(folder.config["model_type"]).startswith("silmu-"):
+    if dtype != "fp32" and _is_small(registry.graph_module(folder.config["model_type"])):
         logger.warning("dtype %s: `%s` is small, and computes in fp32", dtype, folder.name)
         return "fp32"
     return dtype
+
+
+def _is_small(family: ModuleType | None) -> bool:
+    """Whether a family is built in fp32 alone."""
+    return getattr(family, "DTYPES", DTYPES) == ("fp32",)
 
 
 def _open_openvino(
@@ -251,7 +256,7 @@ def _open_openvino(
     from silmu.runtime import openvino
 
     family = check(folder, head)
-    if "text-generation" in family.HEADS or folder.config["model_type"].startswith("silmu-"):
+    if "text-generation" in family.HEADS or _is_small(family):
         raise UnsupportedModelError(
             f"`{folder.name}` is a {folder.config['model_type']!r}, and with OpenVINO silmu "
             "computes encoders",
@@ -401,7 +406,7 @@ def _graph(
 
     family = check(folder, head)
     tensors = weights.Weights.open(folder)
-    body = family.HEADS["feature-extraction"]
+    body = family.HEADS.get("feature-extraction", "")
     prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
     graph = Graph(tensors, file, location, precision, exported=exported, by_rows=by_rows)
     family.build(graph, Config(folder.config, folder.name), head, prefix)

@@ -186,6 +186,13 @@ class Graph:
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, _TYPES["float32"], shape))
 
+    def inside(self, build: Callable[[], None]) -> list[Value]:
+        """What is built gives out, kept within this graph for more to be built on it."""
+        outside, self._outputs = self._outputs, []
+        build()
+        kept, self._outputs = self._outputs, outside
+        return [value.name for value in kept]
+
     def alias_output(self, value: Value, shape: list[int | str]) -> None:
         """Declares a value that already has the output's name, so that nothing is copied."""
         self._outputs.append(helper.make_tensor_value_info(value, _TYPES["float32"], shape))

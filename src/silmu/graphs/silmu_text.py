@@ -21,6 +21,7 @@ HEADS = {
     "text-classification": "classifier.weight",
 }
 PREFIX = "network."
+DTYPES = ("fp32",)
 
 _HASH_FACTOR = 1_000_003_919
 _HASH_MODULUS = 2**31 - 1

@@ -157,6 +157,9 @@ def pipeline(
         model = Model(
             folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
         )
+    if not kind.reads_texts:
+        _ = model.session
+        return kind(model, task=name, framework=framework, **parameters)
     if not isinstance(tokenizer, Tokenizer):
         other = (
             None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)

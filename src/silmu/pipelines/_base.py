@@ -62,6 +62,12 @@ class Pipeline(ABC):
     head: ClassVar[str]
     """What the graph ends in; the task's own id for most."""
 
+    rows: ClassVar[str] = "text"
+    """What it answers, as `collect` calls it."""
+
+    reads_texts: ClassVar[bool] = True
+    """Whether it needs a tokenizer."""
+
     token_budget: ClassVar[int] = 512
     """How many tokens, padding included, are computed at once."""
 
@@ -90,7 +96,7 @@ class Pipeline(ABC):
         self.processor = None
         self.task = task
         self.framework = framework or "onnx"
-        self.batch_size = _check_batch_size(batch_size)
+        self.batch_size = check_batch_size(batch_size)
         self._parameters = self._sanitize_parameters(**parameters)
 
     @property
@@ -160,7 +166,7 @@ class Pipeline(ABC):
             raise WrongTypeError("nothing was given to answer", hint="give an input, or a list")
         if args:
             logger.warning("ignoring the positional arguments %r", args)
-        size = _check_batch_size(batch_size) or self.batch_size
+        size = check_batch_size(batch_size) or self.batch_size
         given = self._merged(parameters)
         if isinstance(inputs, list):
             return list(self._answers(cast("list[Any]", inputs), given, size))
@@ -259,7 +265,7 @@ class Pipeline(ABC):
         pre, forward, post = parameters
         streams = not isinstance(items, list)
         answered = 0
-        for window in _windows(items, batch_size):
+        for window in windows(items, batch_size):
             rows, parts, failure = self._prepared(window, pre)
             if failure is not None and (streams or len(window) > 1):
                 failure.add_note(f"input {answered + len(parts)}, counted from 0")
@@ -352,7 +358,12 @@ class Answers:
 _Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-def _check_batch_size(batch_size: Any) -> int | None:
+def check_batch_size(batch_size: Any) -> int | None:
+    """A number of rows, or None.
+
+    Raises:
+        UsageError: it is neither.
+    """
     if batch_size is None:
         return None
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
@@ -376,7 +387,7 @@ def _each(source: Any) -> Iterator[Any]:
             yield source[i]
 
 
-def _windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]]:
+def windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]]:
     """Items in groups that are worth sorting.
 
     A stream begins with a group of one, so that its first answer comes at once; while its items

@@ -156,7 +156,7 @@ class TextClassificationPipeline(Pipeline):
 
 def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
     if function == "sigmoid":
-        return 1 / (1 + np.exp(-logits))
+        return np.exp(-np.logaddexp(0, -logits))
     if function == "softmax":
         raised = np.exp(logits - logits.max())
         return raised / raised.sum()

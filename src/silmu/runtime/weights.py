@@ -6,6 +6,7 @@ length, a JSON header, then the tensors' bytes with no gap between them.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,9 @@ from silmu.errors import InvalidModelError, ModelNotFoundError, UnsupportedModel
 from silmu.runtime.folder import parse_json, read_by_library
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -29,6 +32,7 @@ LEGACY = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "f
 MAX_HEADER_BYTES = 16 << 20
 MAX_INDEX_BYTES = 16 << 20
 MAX_TENSORS = 100_000
+_AT_ONCE = 1 << 24
 _NUMPY: dict[str, type[np.generic]] = {
     "F64": np.float64,
     "F32": np.float32,
@@ -123,6 +127,37 @@ class Weights:
             with np.errstate(all="ignore"):
                 return array.astype(np.float32)
         return array
+
+
+def pack(file: BinaryIO, tensors: Mapping[str, Tensor | NDArray[Any]]) -> None:
+    """Writes tensors as one safetensors file, those of other files byte for byte as they lie there.
+
+    Args:
+        file: open for writing, and empty.
+        tensors: by name; arrays are written as float32.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    types = {k: one.dtype if isinstance(one, Tensor) else "F32" for k, one in tensors.items()}
+    sizes = {name: np.dtype(_NUMPY[dtype]).itemsize for name, dtype in types.items()}
+    # The widest first, so that each lies at a place that its width divides.
+    ordered = sorted(tensors.items(), key=lambda item: -sizes[item[0]])
+    end = 0
+    for name, one in ordered:
+        start, end = end, end + math.prod(one.shape) * sizes[name]
+        places = {"dtype": types[name], "shape": list(one.shape), "data_offsets": [start, end]}
+        header[name] = places
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    file.write(len(told).to_bytes(8, "little") + told)
+    for name, one in ordered:
+        if not isinstance(one, Tensor):
+            file.write(np.ascontiguousarray(one, np.float32).tobytes())
+            continue
+        start, end = header[name]["data_offsets"]
+        with one.path.open("rb") as source:
+            source.seek(one.start)
+            for place in range(start, end, _AT_ONCE):
+                file.write(source.read(min(_AT_ONCE, end - place)))
 
 
 def files(folder: Folder) -> list[str]:

@@ -18,7 +18,7 @@ names of errors: ENOSPC, EIO, EDQUOT, EMFILE, EACCES.
 from __future__ import annotations
 
 from silmu.store._disk import SITES, failpoint, observe
-from silmu.store._folders import FolderWriter, new_folder, remove, reserve
+from silmu.store._folders import FolderWriter, move, new_folder, remove, reserve
 from silmu.store._locks import LOCK, lock
 from silmu.store._manifests import FORMAT, MANIFEST, FileRecord, Manifest, verify
 from silmu.store._pieces import new_file
@@ -34,6 +34,7 @@ __all__ = [
     "Manifest",
     "failpoint",
     "lock",
+    "move",
     "new_file",
     "new_folder",
     "observe",

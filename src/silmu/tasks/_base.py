@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from silmu.pipelines import Pipeline
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.design.plan import Design
+    from silmu.steps.design.spaces import Space
     from silmu.steps.evaluate.report import Report
     from silmu.steps.prepare.prepared import Prepared
 
@@ -49,9 +50,11 @@ class Config:
     time: str | None = None
     """The column that orders the rows; the newest are tested on."""
     network: str = "auto"
-    """One of the task's networks, a model folder, or `auto`."""
+    """One of the task's networks, a model folder, `probe`, `probe:MODEL`, or `auto`."""
     budget: str | None = None
-    """How long training may take, such as `90s`, `10m` or `2h`."""
+    """How long training may take, such as `90s`, `10m` or `2h`; all trials of a search together."""
+    search: int | None = None
+    """How many settings are tried on the validation split, the default ones first."""
     device: str = "auto"
     """Where to train: `auto`, `cpu`, `cuda` or `mps`."""
     dtype: str = "auto"
@@ -62,6 +65,16 @@ class Config:
     def __post_init__(self) -> None:
         if self.budget is not None:
             seconds(self.budget)
+        if self.search is not None and self.search < 2:
+            raise UsageError(
+                f"search is {self.search}; it must be at least 2",
+                hint="the first trial has the default settings; without --search nothing is tried",
+            )
+
+    @property
+    def training_seconds(self) -> float | None:
+        """How long one training may take by the budget; in a search each has its part of it."""
+        return None if self.budget is None else seconds(self.budget) / (self.search or 1)
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """This config with other values, each checked.
@@ -101,6 +114,8 @@ class Task(ABC, Generic[C]):
     """
 
     name: ClassVar[str]
+    rows: ClassVar[str]
+    """What it learns from, as `collect` calls it: `text` or `table`."""
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: C, folder: Path, *, quiet: bool = False) -> None:
@@ -109,6 +124,13 @@ class Task(ABC, Generic[C]):
         self.quiet = quiet
         self.spent: dict[str, float] = {}
         """Seconds of a step that was interrupted, all its sittings together."""
+
+    @classmethod
+    def extra(cls, config: Config) -> str:
+        """Which extra design and train need: `report` for a probe, which needs no torch."""
+        from silmu.steps.design.plan import probed
+
+        return "train" if probed(config.network) is None else "report"
 
     def tell(self, line: str) -> None:
         """A line for who waits."""
@@ -122,13 +144,45 @@ class Task(ABC, Generic[C]):
             trains: whether the run goes as far as a network, so that torch may be asked.
         """
 
-    @abstractmethod
     def collect(self, source: Any) -> Dataset:
         """1: the source's rows, as `1-dataset/`."""
+        from silmu.steps.collect import collect
+        from silmu.steps.collect.dataset import Dataset
+
+        config, folder = self.config, self.folder / "1-dataset"
+        if folder.exists():
+            return Dataset.open(folder)
+        self.tell(f"collect: reading {config.data}")
+        dataset = collect(
+            source,
+            folder,
+            kind=self.rows,
+            query=config.query,
+            input=config.input,
+            target=config.target,
+            group=config.group,
+            time=config.time,
+        )
+        dropped = sum(drop.count for drop in dataset.dropped)
+        self.tell(
+            f"collect: {dataset.rows_in:,} rows = {dataset.num_rows:,} kept + {dropped:,} dropped"
+        )
+        for drop in dataset.dropped:
+            self.tell(f"collect: dropped {drop.count:,}: {drop.reason}")
+        return dataset
 
     @abstractmethod
     def prepare(self, dataset: Dataset) -> Prepared:
         """2: sealed splits and what the network reads, as `2-prepared/`."""
+
+    def space(self, prepared: Prepared | None) -> Space:
+        """What a search may change of the settings that are open; nothing, unless a task says.
+
+        Args:
+            prepared: what is learnt from; None before that is known, when names are all that
+                counts.
+        """
+        return {}
 
     @abstractmethod
     def design(self, prepared: Prepared) -> Design:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from silmu.tasks._base import Config, Task, seconds
+from silmu.tasks._base import Config
+from silmu.tasks._supervised import Supervised
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.design.plan import Design
-    from silmu.steps.evaluate.report import Report
+    from silmu.steps.design.probe import Encoder
+    from silmu.steps.design.spaces import Space
     from silmu.steps.prepare.prepared import Prepared
 
 
@@ -92,7 +92,7 @@ class TextClassificationConfig(Config):
 
 
 @final
-class TextClassification(Task[TextClassificationConfig]):
+class TextClassification(Supervised[TextClassificationConfig]):
     """Texts in, labels out.
 
     >>> import silmu
@@ -100,122 +100,85 @@ class TextClassification(Task[TextClassificationConfig]):
     """
 
     name = "text-classification"
+    rows = "text"
     Config = TextClassificationConfig
 
     def check(self, *, trains: bool) -> None:
         """Refuses a network that is not there, and values that are out of range."""
-        from silmu.steps.design import texts
-        from silmu.steps.prepare import Settings
+        from silmu.steps.design import probe, texts
+        from silmu.steps.design.plan import probed
+        from silmu.steps.prepare.settings import TextSettings
 
         network = self.config.network
-        Settings.of(self.config.of_prepare())
+        TextSettings.of(self.config.of_prepare())
         texts.check(network, self.config.tune)
-        if trains:
-            from silmu.steps.train.texts import training
+        if probed(network) is not None:
+            probe.check_settings(self.config.to_dict(), type(self.config)().to_dict())
+        elif trains:
+            from silmu.steps.train.loop import Training
 
             known = "cnn" if network == "auto" else network
             decided = texts.decided(known, self.config.to_dict())
-            training({**decided, "dtype": "fp32"}, fingerprint="")
+            Training.of({**decided, "dtype": "fp32"}, fingerprint="")
 
-    def collect(self, source: Any) -> Dataset:
-        """1: rows of a text and its label."""
-        from silmu.steps.collect import collect
-        from silmu.steps.collect.dataset import Dataset
+    def network_of(self, dataset: Dataset) -> str:
+        """What suits the language of the texts, their number and the budget."""
+        from silmu.steps.design import texts
+        from silmu.steps.design.plan import PROBE
 
-        config, folder = self.config, self.folder / "1-dataset"
-        if folder.exists():
-            return Dataset.open(folder)
-        self.tell(f"collect: reading {config.data}")
-        dataset = collect(
-            source,
-            folder,
-            kind="text",
-            query=config.query,
-            input=config.input,
-            target=config.target,
-            group=config.group,
-            time=config.time,
-        )
-        dropped = sum(drop.count for drop in dataset.dropped)
-        self.tell(
-            f"collect: {dataset.rows_in:,} rows = {dataset.num_rows:,} kept + {dropped:,} dropped"
-        )
-        for drop in dataset.dropped:
-            self.tell(f"collect: dropped {drop.count:,}: {drop.reason}")
-        return dataset
+        if self.config.network not in ("auto", PROBE):
+            return self.config.network
+        column = dataset.roles.input[0]
+        found = (str(text) for batch in dataset.batches([column]) for text in batch[0].to_pylist())
+        if self.config.network == PROBE:
+            network, why = texts.choose_probe(found)
+        else:
+            network, why = texts.choose(found, dataset.num_rows, self.config.training_seconds)
+        self.tell(f"prepare: network {network}: {why}")
+        return network
 
-    def prepare(self, dataset: Dataset) -> Prepared:
-        """2: sealed splits; token ids of the encoder's tokenizer, or of a vocabulary made here."""
+    def read(self, dataset: Dataset, folder: Path) -> Prepared:
+        """Token ids of the encoder's tokenizer, or of a vocabulary made here."""
         from silmu.steps.design import texts
         from silmu.steps.prepare import prepare_texts
-        from silmu.steps.prepare.prepared import Prepared
 
-        folder = self.folder / "2-prepared"
-        if self.config.network == "auto":
-            self._choose_network(dataset)
-        roles = dataset.roles
-        self.config = self.config.changed(
-            {
-                "input": ",".join(roles.input),
-                "target": ",".join(roles.target),
-                **{k: v for k in ("group", "time") if (v := getattr(roles, k)) is not None},
-            }
-        )
-        if folder.exists():
-            return Prepared.open(folder, dataset)
         network = self.config.network
         encoder = None if texts.is_kind(network) else texts.backbone(network).path
-        prepared = prepare_texts(
-            dataset, folder, settings=self.config.of_prepare(), backbone=encoder
-        )
-        counts = ", ".join(f"{count:,} {split}" for split, count in prepared.counts.items())
-        self.tell(f"prepare: {counts}; split by {prepared.method}")
-        if prepared.moved:
-            self.tell(f"prepare: {prepared.moved:,} duplicates put into the split of their first")
-        for reason, count in prepared.left_out.items():
-            self.tell(f"prepare: left out {count:,}: {reason}")
-        for split, count in prepared.truncated.items():
-            if count:
-                self.tell(
-                    f"prepare: {count:,} texts of {split} are longer than what is read of them"
-                )
-        return prepared
+        return prepare_texts(dataset, folder, settings=self.config.of_prepare(), backbone=encoder)
 
-    def design(self, prepared: Prepared) -> Design:
-        """3: what the network is, what a step costs here, and how many there will be."""
-        from silmu.steps.design.plan import Design
+    def encoder(self, network: str) -> Encoder:
+        """The encoder of texts that a probe names."""
+        from silmu.steps.design import probe, texts
 
-        found = Design.open(self.folder) or self._designed(prepared)
-        self.config = self.config.changed(
-            {k: v for k, v in found.settings.items() if v is not None and hasattr(self.config, k)}
-        )
-        return found
+        return probe.Encoder(texts.backbone(network), self.config.device)
 
-    def train(self, design: Design, prepared: Prepared) -> Path:
-        """4: the loop, then the best weights as a model folder whose graph answers the same."""
+    def decided(self, prepared: Prepared) -> dict[str, Any]:
+        """All settings of training, by the network and the number of texts."""
         from silmu.steps.design import texts
-        from silmu.steps.train import export, loop
-        from silmu.steps.train.progress import Progress
-        from silmu.steps.train.texts import TextObjective, calibrated, training
 
-        model = self.folder / "4-model"
-        if model.exists():
-            return model
-        settings = {**self.config.to_dict(), **design.settings}
-        network = texts.build(design.network, prepared, settings)
-        objective = TextObjective(network, prepared, settings)
-        data = f"{prepared.dataset.fingerprint} {prepared.fitted}"
-        plan = training(settings, fingerprint=data)
-        outcome = loop.fit(
-            objective, plan, self.folder / "4-train", progress=Progress(quiet=self.quiet)
-        )
-        if int(os.environ.get("RANK", "0")):
-            return model  # which the first process writes
-        self.tell(
-            f"train: {objective.metric} {outcome.best_metric:.4f} on validation after "
-            f"{outcome.step:,} steps ({outcome.stopped})"
-        )
-        self.spent["train"] = outcome.seconds
+        config = self.config
+        return texts.decided(config.network, config.to_dict(), prepared.counts["train"])
+
+    def space(self, prepared: Prepared | None) -> Space:
+        """What a search may change, which depends on the network and the kind of labels."""
+        from silmu.steps.design import spaces, texts
+
+        network, count = self.config.network, prepared and prepared.counts["train"]
+        settings = texts.decided(network, self.config.to_dict(), count)
+        return spaces.for_texts(network, settings, prepared and prepared.kind)
+
+    def objective(self, network: str, prepared: Prepared, settings: Mapping[str, Any]) -> Any:
+        """The untrained network with the texts of training and validation."""
+        from silmu.steps.design import texts
+        from silmu.steps.train.texts import TextObjective
+
+        return TextObjective(texts.build(network, prepared, settings), prepared, settings)
+
+    def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
+        """Leaves the model folder, as certain as it was found to be right."""
+        from silmu.steps.train import export
+        from silmu.steps.train.texts import calibrated
+
         temperature, thresholds = calibrated(objective)
         return export.write_model(
             model,
@@ -223,55 +186,5 @@ class TextClassification(Task[TextClassificationConfig]):
             prepared,
             temperature=temperature,
             config={"thresholds": thresholds},
-            meta={"network": design.network, "dataset": prepared.dataset.fingerprint},
+            meta=meta,
         )
-
-    def evaluate(self, model: Path, prepared: Prepared, seconds: Mapping[str, float]) -> Report:
-        """5: the test split through the pipeline, beside a naive and a strong simple baseline."""
-        from silmu.steps.evaluate import evaluate_texts
-
-        return evaluate_texts(
-            model,
-            prepared,
-            self.folder / "5-report",
-            seconds=dict(seconds),
-            settings=self.config.to_dict(),
-        )
-
-    def _choose_network(self, dataset: Dataset) -> None:
-        from silmu.steps.design import texts
-
-        column = dataset.roles.input[0]
-        found = (str(text) for batch in dataset.batches([column]) for text in batch[0].to_pylist())
-        budget = seconds(self.config.budget) if self.config.budget else None
-        network, why = texts.choose(found, dataset.num_rows, budget)
-        self.tell(f"prepare: network {network}: {why}")
-        self.config = replace(self.config, network=network)
-
-    def _designed(self, prepared: Prepared) -> Design:
-        from silmu.steps.design import cost, texts
-        from silmu.steps.design.layers import layers
-        from silmu.steps.design.plan import Design
-        from silmu.steps.train.texts import TextObjective
-
-        settings = texts.decided(
-            self.config.network, self.config.to_dict(), prepared.counts["train"]
-        )
-        network = texts.build(self.config.network, prepared, settings)
-        objective = TextObjective(network, prepared, settings)
-        budget = seconds(self.config.budget) if self.config.budget else None
-        measured, settled = cost.estimate(objective, settings, budget)
-        parameters = [p.numel() for p in network.parameters()]
-        trainable = [p.numel() for p in network.parameters() if p.requires_grad]
-        design = Design(
-            network=self.config.network,
-            settings={**settings, **settled},
-            layers=layers(network),
-            parameters=sum(parameters),
-            trainable=sum(trainable),
-            cost=measured,
-        )
-        design.leave(self.folder)
-        for line in design.told().splitlines():
-            self.tell(f"design: {line}")
-        return design

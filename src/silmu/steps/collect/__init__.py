@@ -1,13 +1,16 @@
 """Step 1, collect: whatever the source is, its rows become a dataset with roles.
 
 A source is a file (CSV, TSV, JSON, JSON lines, Parquet, Arrow), also packed with gzip, bz2 or zstd;
-many files by a pattern; a folder of text files with a sub-folder for each class; `sqlite:///PATH`;
-`package:NAME/path`, a file inside an installed package; the id of a data set on the hub; a data
-frame; a dict of lists; or any iterable of dicts. Nothing of it is held but the numbers of its rows.
+many files by a pattern; a folder of text files with a sub-folder for each class; `sqlite:///PATH`,
+or the URL of another database that SQLAlchemy speaks to; `package:NAME/path`, a file inside an
+installed package; the id of a data set on the hub; several of these with commas between, and a
+query that joins them; a data frame; a dict of lists; or any iterable of dicts. Nothing of it is
+held but the numbers of its rows.
 
 An empty cell is a missing value. Everything else in a CSV stays the text that it is, `007`, `NA`
 and `null` too. Rows without a text or a label, and those that are broken, are dropped: each is
-counted, by reason, with its number in the source.
+counted, by reason, with its number in the source. In a table a row is kept as long as it has a
+target and any input, since prepare copes with the rest.
 """
 
 from __future__ import annotations
@@ -18,13 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 from silmu.errors import UsageError
 from silmu.extras import require
+from silmu.steps.collect.urls import without_password
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from silmu.steps.collect.dataset import Dataset
 
-__all__ = ["collect", "describe", "rows"]
+__all__ = ["KINDS", "collect", "describe", "rows", "without_password"]
+
+KINDS = ("text", "table")
+"""What can be collected."""
 
 
 def collect(
@@ -49,28 +56,31 @@ def collect(
     Args:
         source: a path, a pattern, a name as this module's docstring tells, or rows in memory.
         folder: where the dataset goes; it must not exist.
-        kind: what is read; only `text` so far.
-        input: the columns to read, as a list or with commas between; guessed if not given.
-        target: the columns to be told; guessed if not given.
+        kind: what is read: `text`, or `table`, whose inputs may be of any type.
+        input: the columns to read, as a list or with commas between. If not given, guessed; in a
+            table, all that have no other role.
+        target: the columns to be told; guessed if not given, in a table by their names alone.
         group: the column whose rows stay together in one split.
         time: the column that orders the rows.
         query: a SELECT over the source, which it sees as the table `data`; its rows are numbered
-            in the order of the answer. For a SQLite database, a SELECT over its own tables.
-        need_target: whether a row without a target is dropped.
+            in the order of the answer. For a database, a SELECT over its own tables; for several
+            sources, over tables that are named as their files are, without the ending.
+        need_target: whether a row without a target is dropped. If not, a table need not have the
+            target at all.
 
     Raises:
         UsageError: there is no such source or column, or the query is not one SELECT.
         InputError: the source is broken, changes while it is read, or no row of it can be used.
     """
-    if kind != "text":
-        raise UsageError(f"kind is {kind!r}; it must be 'text'")
+    if kind not in KINDS:
+        raise UsageError(f"kind is {kind!r}; it may be {' or '.join(map(repr, KINDS))}")
     require("data")
     # Only now, so that without the extra it is that which is told.
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.collect.roles import Wanted
     from silmu.steps.collect.writing import write
 
-    wanted = Wanted(input, target, group, time, need_target)
+    wanted = Wanted(kind, input, target, group, time, need_target)
     write(source, Path(folder), wanted, query)
     return Dataset.open(folder)
 

@@ -1,12 +1,13 @@
 """A SELECT over rows that are read elsewhere: DuckDB, which itself may open nothing.
 
-It sees the source as the table `data`, row after row as it is read, and has neither files nor
-network, neither extensions nor the variables of the program.
+It sees each source as a table, row after row as it is read, and has neither files nor network,
+neither extensions nor the variables of the program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, final
 
@@ -66,20 +67,20 @@ def check(query: str) -> None:
         )
 
 
-def schema(data: Data, query: str) -> pa.Schema:
-    """The columns of the answer.
+def schema(tables: Mapping[str, Data], query: str) -> pa.Schema:
+    """The columns of the answer of a query that sees these tables.
 
     Raises:
         UsageError: the query is not one SELECT, or asks for what is not there.
     """
-    connection, reader = _ask(data, query)
+    connection, reader = _ask(tables, query)
     with closing(connection), closing(reader):
         return reader.schema
 
 
-def answer(data: Data, query: str) -> Iterator[pa.RecordBatch]:
+def answer(tables: Mapping[str, Data], query: str) -> Iterator[pa.RecordBatch]:
     """What a SELECT gives, batch after batch."""
-    connection, reader = _ask(data, query)
+    connection, reader = _ask(tables, query)
     with closing(connection), closing(reader):
         while True:
             try:
@@ -87,16 +88,17 @@ def answer(data: Data, query: str) -> Iterator[pa.RecordBatch]:
             except StopIteration:
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                raise _failed(data, error, InputError) from error
+                raise _failed(tables, error, InputError) from error
             yield batch
 
 
-def _ask(data: Data, query: str) -> tuple[duckdb.DuckDBPyConnection, Any]:
+def _ask(tables: Mapping[str, Data], query: str) -> tuple[duckdb.DuckDBPyConnection, Any]:
     check(query)
     connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
     for setting in _CLOSED:
         connection.execute(setting)
-    connection.register("data", data)
+    for name, data in tables.items():
+        connection.register(name, data)
     try:
         relation: Any = connection.sql(query)
         # The newer name of the same method, whose older one warns.
@@ -104,16 +106,25 @@ def _ask(data: Data, query: str) -> tuple[duckdb.DuckDBPyConnection, Any]:
         return connection, (new or relation.fetch_record_batch)(BATCH)
     except (duckdb.Error, pa.ArrowException) as error:
         connection.close()
-        raise _failed(data, error, UsageError) from error
+        raise _failed(tables, error, UsageError) from error
 
 
-def _failed(data: Data, error: Exception, kind: type[SilmuError]) -> BaseException:
-    if data.failure is not None:
-        return data.failure
+def _failed(tables: Mapping[str, Data], error: Exception, kind: type[SilmuError]) -> BaseException:
+    for data in tables.values():
+        if data.failure is not None:
+            return data.failure
     hint = None
+    if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+        hint = f"the query sees {', '.join(map(_quoted, tables))}"
     if "Out of Memory" in str(error):
         hint = "sort or join less, or write the answer to a Parquet file with DuckDB and give that"
     return kind(f"the query cannot be answered: {_told(error)}", hint=hint)
+
+
+def _quoted(name: str) -> str:
+    """A table as a query names it: odd names want quotes."""
+    plain = re.fullmatch(r"[^\W\d]\w*", name) is not None
+    return f"`{name}`" if plain else f'`"{name}"`'
 
 
 def _told(error: Exception) -> str:

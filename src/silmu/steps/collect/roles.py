@@ -1,9 +1,10 @@
-"""Which column is the text, which the label: as given, or guessed by names and contents."""
+"""Which columns are read and which told: as given, or guessed by names and contents."""
 
 from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from silmu.errors import UnknownNameError, UsageError
 from silmu.steps.collect.dataset import Roles
+from silmu.steps.collect.names import split
 
 logger = logging.getLogger("silmu")
 
@@ -30,6 +32,9 @@ TARGETS = (
 SPLIT_NAMES = ("split", "fold", "subset", "partition", "구분")
 SPLIT_VALUES = {"train", "training", "dev", "validation", "valid", "val", "test", "testing"}
 _GROUP_ENDINGS = ("_id", "id", "_name", "author", "user", "아이디", "번호")
+# In a table, where `paid` and `humid` are columns too, and few values are a category.
+_TABLE_GROUP = re.compile(r"(?i:^id|[_ ]id|author|user|아이디|번호)$|[a-z]I[dD]$")
+_FEWEST_GROUPS = 10
 MOST_LABELS = 200
 _SHORT = 20  # characters; what is shorter on average is hardly the text
 
@@ -38,6 +43,7 @@ _SHORT = 20  # characters; what is shorter on average is hardly the text
 class Wanted:
     """The roles as they are given; None is to be guessed."""
 
+    kind: str = "text"
     input: Sequence[str] | str | None = None
     target: Sequence[str] | str | None = None
     group: str | None = None
@@ -52,6 +58,8 @@ def settle(sample: pa.Table, wanted: Wanted) -> Roles:
         UnknownNameError: a column that is named is not there; the nearest is named.
         UsageError: a role cannot be guessed, or a column has two roles.
     """
+    if wanted.kind == "table":
+        return _settle_table(sample, wanted)
     group, time = wanted.group, wanted.time
     names: list[str] = sample.schema.names
     targets = _given(wanted.target, "target", names)
@@ -88,12 +96,55 @@ def settle(sample: pa.Table, wanted: Wanted) -> Roles:
     return Roles(inputs, targets, group, time, split)
 
 
-def _given(names: Sequence[str] | str | None, role: str, known: list[str]) -> tuple[str, ...]:
+def _settle_table(sample: pa.Table, wanted: Wanted) -> Roles:
+    """The target as it is named, and everything that has no role of its own as inputs.
+
+    Rows that nothing has to be learned from may lack a target that is named.
+    """
+    names: list[str] = sample.schema.names
+    inputs = _given(wanted.input, "input", names)
+    targets = _given(wanted.target, "target", names, may_lack=not wanted.need_target)
+    for role, name in (("group", wanted.group), ("time", wanted.time)):
+        if name is not None and name not in names:
+            _unknown(role, name, names)
+    taken = {*targets, *({wanted.group, wanted.time} - {None})}
+    split = _split(sample, [name for name in names if name not in {*taken, *inputs}])
+    if wanted.target is None:
+        free = [name for name in names if name not in {*taken, *inputs, split}]
+        folded = {name.casefold().strip(): name for name in reversed(free)}
+        targets = tuple(folded[name] for name in TARGETS if name in folded)[:1]
+        if targets:
+            logger.warning(
+                "reading `%s` as what is to be told; give --target to change that", targets[0]
+            )
+    if wanted.need_target and not targets:
+        raise UsageError(
+            "it cannot be told which column is to be learned",
+            hint=f"name it: --target; {_columns(sample)}",
+        )
+    if both := {*inputs} & {*targets}:
+        raise UsageError(f"`{both.pop()}` cannot be both an input and the target")
+    taken |= {*targets, split}
+    rest = [name for name in names if name not in taken]
+    if wanted.group is None:
+        _suggest_group(sample, [name for name in rest if name != split], wanted.kind)
+    if not inputs and not rest:
+        raise UsageError(
+            f"no column is left to read beside {_listed([name for name in names if name in taken])}"
+        )
+    return Roles(inputs or tuple(rest), targets, wanted.group, wanted.time, split)
+
+
+def _given(
+    names: Sequence[str] | str | None, role: str, known: list[str], *, may_lack: bool = False
+) -> tuple[str, ...]:
     if names is None:
         return ()
     if isinstance(names, str):
         # A name with a comma in it is one name, if there is such a column.
-        names = [names] if names in known else [name.strip() for name in names.split(",")]
+        names = [names] if names in known else split(names)
+    if may_lack:
+        names = [name for name in names if name in known]
     for name in names:
         if name not in known:
             _unknown(role, name, known)
@@ -170,12 +221,17 @@ def _guess_target(sample: pa.Table, free: Sequence[str], *, needed: bool) -> tup
     )
 
 
-def _suggest_group(sample: pa.Table, free: Sequence[str]) -> None:
+def _suggest_group(sample: pa.Table, free: Sequence[str], kind: str = "text") -> None:
+    fewest = _FEWEST_GROUPS if kind == "table" else 2
     for name in free:
-        if not name.casefold().endswith(_GROUP_ENDINGS):
+        if kind == "table":
+            seems = _TABLE_GROUP.search(name) is not None
+        else:
+            seems = name.casefold().endswith(_GROUP_ENDINGS)
+        if not seems:
             continue
         values = [str(value) for value in _values(sample, name)]
-        if 1 < len({*values}) < 0.95 * len(values):
+        if fewest <= len({*values}) < 0.95 * len(values):
             logger.warning(
                 "`%s` looks like a group: rows of one may be alike. Give --group %s to keep them "
                 "on one side of a split",

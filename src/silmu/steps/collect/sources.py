@@ -1,7 +1,6 @@
 """What a source is: a file or many, a folder of texts, a database, a hub data set, rows in memory.
 
-Whatever it is, it is read batch after batch, with the number that each row has in the source. The
-kind of a file is told by its content, and by its name only where the content cannot tell.
+Whatever it is, it is read batch after batch, with the number that each row has in the source.
 """
 
 from __future__ import annotations
@@ -13,40 +12,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from silmu.errors import InputError, UsageError
+from silmu.errors import UsageError
 from silmu.runtime import packages
-from silmu.steps.collect import arrows, delimited, hub, memory, queries, values
+from silmu.steps.collect import (
+    arrows,
+    delimited,
+    formats,
+    hub,
+    memory,
+    queries,
+    servers,
+    urls,
+    values,
+)
 from silmu.steps.collect.databases import Query
 from silmu.steps.collect.delimited import Table
 from silmu.steps.collect.folders import TextFolder
 from silmu.steps.collect.jsons import Objects
-from silmu.steps.collect.streams import Watch, packing, peek, regular
+from silmu.steps.collect.streams import Watch
 from silmu.steps.collect.tally import Tally
 from silmu.steps.collect.values import Numbered, Read, Rows
 
 SQLITE = "sqlite:///"
-ENDINGS = {
-    "csv": "csv", "tsv": "csv", "tab": "csv", "txt": "csv", "json": "json", "jsonl": "json",
-    "ndjson": "json", "parquet": "parquet", "pq": "parquet", "arrow": "arrow", "feather": "arrow",
-    "ipc": "arrow", "db": "sqlite", "sqlite": "sqlite", "sqlite3": "sqlite",
-}  # fmt: skip
-_PACKED_ENDINGS = {"gz", "bz2", "zst", "zstd"}
-_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"SQLite format 3\0": "sqlite"}
-_OTHER = {
-    b"PK\x03\x04": "a workbook or an archive (zip)",
-    b"\xd0\xcf\x11\xe0": "an old workbook (xls)",
-    b"%PDF": "a PDF",
-    b"FEA1": "Feather of version 1",
-    b"\x7fELF": "a program",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"7z\xbc\xaf": "an archive (7z)",
-    b"\xfd7zXZ": "packed with xz",
-}
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -80,7 +70,7 @@ def open_source(given: Any, query: str | None = None) -> Source:
     else:
         schema, read = memory.read(given, held=query is not None)
         source = Source("data", f"{type(given).__name__} in memory", schema, read, Watch(()))
-    return source if query is None else _queried(source, query)
+    return source if query is None else _queried({"data": source}, query, source)
 
 
 def describe(given: Any) -> str:
@@ -91,26 +81,19 @@ def describe(given: Any) -> str:
     """
     if not isinstance(given, str | PurePath):
         return "data"
-    path = str(given).removeprefix(SQLITE).partition("?")[0].rstrip("/")
+    path = str(given).removeprefix(SQLITE)
+    if urls.is_one(path):
+        # What names a database, and no user or password.
+        scheme, _, rest = urls.shown(path).partition("://")
+        path = rest.partition("/")[2] or scheme.partition("+")[0]
+    elif _are_several(path, ""):
+        path = "-".join(describe(part) for part in _parts(path))
+    path = path.partition("?")[0].rstrip("/")
     parts = [part for part in PurePath(path).parts if not _GLOB.search(part)]
     last = parts[-1] if parts else ""
-    pieces = last.split(".")
-    while len(pieces) > 1 and pieces[-1].lower() in (*ENDINGS, *_PACKED_ENDINGS):
-        pieces.pop()
-    name = re.sub(r"[^\w.-]", "-", ".".join(pieces).partition(":")[2] or ".".join(pieces))
+    stem = formats.without_ending(last)
+    name = re.sub(r"[^\w.-]", "-", stem.partition(":")[2] or stem)
     return name.strip("-._")[:60] or "data"
-
-
-def shown(given: str) -> str:
-    """A source as it may be written down: without the password or the token of a URL."""
-    try:
-        url = urlsplit(given)
-        if not url.netloc:
-            return given
-        host = url.netloc.rpartition("@")[2]
-    except ValueError:
-        return given.partition(":")[0] + "://..."
-    return f"{url.scheme}://{host}{url.path}"
 
 
 def _named(given: str, query: str | None) -> tuple[Source, str | None]:
@@ -119,12 +102,19 @@ def _named(given: str, query: str | None) -> tuple[Source, str | None]:
     if given.startswith(SQLITE):
         path, _, own = given.removeprefix(SQLITE).partition("?")
         return _database(Path(path), own or query, name, given), query if own else None
+    if _are_several(given, query):
+        return _joined(_parts(given), query, name, given), None
     if given.startswith(packages.PREFIX):
         return _located(packages.locate(given), query, name, given)
-    if "://" in given:
+    if urls.is_one(given):
+        if servers.is_known(given):
+            told = urls.shown(given)
+            answer = servers.Answer(given, query, told)
+            return Source(name, told, answer.schema, answer.read, Watch(())), None
         raise UsageError(
-            f"`{shown(given)}` is not a kind of source that is read",
-            hint="fetch the file and give its path; a database is given as sqlite:///PATH",
+            f"`{urls.shown(given)}` is not a kind of source that is read",
+            hint="fetch the file and give its path; a database is given as sqlite:///PATH or "
+            "postgresql://USER@HOST/DATABASE",
         )
     if not given or "\0" in given:
         raise UsageError("the source has no name")
@@ -142,17 +132,17 @@ def _named(given: str, query: str | None) -> tuple[Source, str | None]:
     raise UsageError(
         f"there is no `{given}`",
         hint="give a file, a folder, a pattern such as 'reviews/*.csv', sqlite:///PATH, "
-        "package:NAME/path, or the id of a data set on the hub",
+        "postgresql://USER@HOST/DATABASE, package:NAME/path, or the id of a data set on the hub",
     )
 
 
 def _located(path: Path, query: str | None, name: str, given: str) -> tuple[Source, str | None]:
     if not path.is_dir():
-        if _kind(path) == "sqlite":
+        if formats.kind(path) == "sqlite":
             return _database(path, query, name, given), None
         return _files([path], name, given), query
     entries = sorted(one for one in path.iterdir() if not one.name.startswith("."))
-    tables = [one for one in entries if _ending(one) in ENDINGS.values() and one.is_file()]
+    tables = [one for one in entries if formats.ending(one) and one.is_file()]
     if tables and not any(one.is_dir() for one in entries):
         return _files(tables, name, given), query
     folder = TextFolder(path)
@@ -161,7 +151,7 @@ def _located(path: Path, query: str | None, name: str, given: str) -> tuple[Sour
 
 def _files(paths: Sequence[Path], name: str, given: str) -> Source:
     watch = Watch(paths)
-    kinds = {_kind(path): path for path in paths}
+    kinds = {formats.kind(path): path for path in paths}
     if len(kinds) > 1:
         told = ", ".join(f"`{path}` is {kind}" for kind, path in kinds.items())
         raise UsageError(f"the files are of different kinds: {told}")
@@ -178,39 +168,6 @@ def _files(paths: Sequence[Path], name: str, given: str) -> Source:
     # What was looked at so far is what will be read.
     watch.check()
     return Source(name, given, schema, read, watch)
-
-
-def _kind(path: Path) -> str:
-    """The kind of a file by its content; by its name where that can be anything."""
-    with regular(path) as file:
-        packed = packing(file.peek(4)[:4])
-    beginning = peek(path)
-    kind = next((kind for magic, kind in _MAGIC.items() if beginning.startswith(magic)), None)
-    if kind is not None:
-        if packed:
-            raise UsageError(f"`{path}` is {kind}, packed with {packed}", hint="unpack it first")
-        return kind
-    for magic, what in _OTHER.items():
-        if beginning.startswith(magic):
-            raise UsageError(
-                f"`{path}` is {what}, not a table", hint="save it as CSV (`CSV UTF-8`)"
-            )
-    named = _ending(path)
-    if named in ("csv", "json"):
-        return named
-    if named is not None and beginning:
-        raise InputError(
-            f"`{path}` is named as {named}, but is none", hint="fetch it again, or rename it"
-        )
-    first = beginning.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
-    return "json" if first in (b"{", b"[") else "csv"
-
-
-def _ending(path: Path) -> str | None:
-    pieces = path.name.lower().split(".")
-    while len(pieces) > 1 and pieces[-1] in _PACKED_ENDINGS:
-        pieces.pop()
-    return ENDINGS.get(pieces[-1]) if len(pieces) > 1 else None
 
 
 def _chained(files: Sequence[Objects]) -> Rows:
@@ -253,23 +210,71 @@ def _with_split(schema: pa.Schema, read: arrows.Batches, split: str) -> arrows.T
     return schema.append(pa.field("split", pa.string())), batches
 
 
-def _queried(source: Source, query: str) -> Source:
-    """What a query gives of a source; its rows are numbered in the order of the answer."""
-    tallies: list[Tally] = []
+def _parts(given: str) -> list[str]:
+    return [part for one in given.split(",") if (part := one.strip())]
 
-    def data() -> Iterator[pa.RecordBatch]:
-        tallies.append(Tally())
-        for _, batch in source.batches(tallies[-1]):
+
+def _are_several(given: str, query: str | None) -> bool:
+    """Whether a comma parts names of sources, and is not in the name of one."""
+    path = os.path.expanduser(given)  # noqa: PTH111 - pathlib raises on odd names
+    if "," not in given or urls.is_one(given) or os.path.lexists(path):
+        return False
+    if _GLOB.search(path) and glob.glob(path, recursive=True):  # noqa: PTH207 - absolute ones too
+        return False
+    parts = _parts(given)
+    return len(parts) > 1 and (query is not None or any(map(os.path.lexists, parts)))
+
+
+def _joined(parts: Sequence[str], query: str | None, name: str, given: str) -> Source:
+    """Several sources, each a table of a query, by its short name."""
+    names = [describe(part) for part in parts]
+    listed = ", ".join(f"`{one}`" for one in names)
+    if len({*map(str.casefold, names)}) < len(names):
+        raise UsageError(
+            f"two sources would be tables of the same name: {listed}", hint="rename one of them"
+        )
+    if query is None:
+        raise UsageError(
+            f"`{given}` are {len(parts)} sources, and no query says how they belong together",
+            hint=f'give one that joins the tables {listed}, such as --set query="SELECT * FROM '
+            f'{names[0]} JOIN {names[1]} USING (COLUMN)"; files of one kind of row are given '
+            "by a pattern",
+        )
+    sources = {one: open_source(part) for one, part in zip(names, parts, strict=True)}
+    told = ",".join(source.shown for source in sources.values())
+    paths = [path for source in sources.values() for path in source.watch.paths]
+    return _queried(sources, query, Source(name, told, pa.schema([]), _nothing, Watch(paths)))
+
+
+def _nothing(tally: Tally) -> Iterator[Numbered]:
+    del tally
+    return iter(())
+
+
+def _queried(sources: Mapping[str, Source], query: str, whole: Source) -> Source:
+    """What a query gives of sources; its rows are numbered in the order of the answer."""
+    tallies: dict[str, list[Tally]] = {}
+
+    def tables() -> dict[str, queries.Data]:
+        tallies.clear()
+        return {
+            name: queries.Data(one.schema, lambda n=name: rows(n)) for name, one in sources.items()
+        }
+
+    def rows(name: str) -> Iterator[pa.RecordBatch]:
+        tally = Tally()
+        tallies.setdefault(name, []).append(tally)
+        for _, batch in sources[name].batches(tally):
             yield batch
 
-    plain = arrows.plain_schema(queries.schema(queries.Data(source.schema, data), query))
+    plain = arrows.plain_schema(queries.schema(tables(), query))
 
     def read(tally: Tally) -> Iterator[Numbered]:
-        tallies.clear()
-        answer = queries.answer(queries.Data(source.schema, data), query)
+        answer = queries.answer(tables(), query)
         yield from arrows.numbered([("the answer", (plain, lambda: answer))], plain)
-        # Where the query reads the source twice, what is broken in it is met twice.
-        if tallies:
-            tally.merge(max(tallies, key=lambda one: one.count), "before the query, ")
+        for name, several in tallies.items():
+            # Where the query reads a source twice, what is broken in it is met twice.
+            told = "before the query, " if len(sources) == 1 else f"before the query, in `{name}`, "
+            tally.merge(max(several, key=lambda one: one.count), told)
 
-    return Source(source.name, source.shown, plain, read, source.watch)
+    return Source(whole.name, whole.shown, plain, read, whole.watch)

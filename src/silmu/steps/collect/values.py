@@ -74,7 +74,7 @@ class Kinds:
         for name, kind in self._kinds.items():
             values = [_plain(row.get(name)) for row in rows]
             if kind == "mixed":
-                values = [None if value is None else _spelled(value) for value in values]
+                values = [None if value is None else spelled(value) for value in values]
             arrays.append(pa.array(values, _TYPES[kind]))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -177,7 +177,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else cast("Any", value)
 
 
-def _spelled(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+def spelled(value: Any) -> str:
+    """A value as text.
+
+    >>> spelled("a"), spelled(True), spelled([1, None])
+    ('a', 'true', '[1, null]')
+    """
+    if isinstance(value, bool | int | float | list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,16 @@ import pyarrow.compute as pc
 
 from silmu import store
 from silmu.errors import InputError
-from silmu.steps.collect.dataset import ABOUT, BATCH, DATA, ROWS, about_bytes
+from silmu.runtime import cells
+from silmu.steps.collect.dataset import ABOUT, BATCH, DATA, ROWS, Roles, about_bytes
 from silmu.steps.collect.fingerprint import Fingerprint
 from silmu.steps.collect.roles import Wanted, settle
 from silmu.steps.collect.sources import Source, open_source
 from silmu.steps.collect.tally import Tally
 from silmu.steps.collect.values import LARGEST_BATCH, Numbered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger("silmu")
 
@@ -39,7 +44,7 @@ def write(source: Any, folder: Path, wanted: Wanted, query: str | None) -> None:
     if not beginning:
         raise _none_left(opened, tally)
     roles = settle(sample, wanted)
-    needed = [*roles.input, *(roles.target if wanted.need_target else ())]
+    needs = _needs(roles, wanted, sample)
     fingerprint = Fingerprint(opened.schema)
     kept = 0
     numbers_schema = pa.schema([("row", pa.int64())])
@@ -50,7 +55,7 @@ def write(source: Any, folder: Path, wanted: Wanted, query: str | None) -> None:
             pa.ipc.new_file(data_file, opened.schema) as data,
             pa.ipc.new_file(rows_file, numbers_schema) as numbers_out,
         ):
-            whole = _whole(itertools.chain(beginning, batches), needed, tally)
+            whole = _whole(itertools.chain(beginning, batches), needs, tally)
             for numbers, batch in _regrouped(whole):
                 data.write_batch(batch)
                 numbers_out.write_batch(
@@ -107,30 +112,86 @@ def _sample(batches: Iterator[Numbered], schema: pa.Schema) -> tuple[pa.Table, l
     return table.slice(0, _SAMPLE), beginning
 
 
-def _whole(batches: Iterable[Numbered], needed: Sequence[str], tally: Tally) -> Iterator[Numbered]:
-    """The rows that have a value in every needed column."""
+@dataclass(frozen=True)
+class _Needs:
+    """What a row must have to be kept."""
+
+    each: tuple[str, ...]
+    """Columns that must all have a value."""
+    any: tuple[str, ...] = ()
+    """Columns one of which must have a value."""
+    numbers: tuple[str, ...] = ()
+    """Those of `each` that are numbers written as texts, in which `NA` and the like are none."""
+
+
+def _needs(roles: Roles, wanted: Wanted, sample: pa.Table) -> _Needs:
+    targets = roles.target if wanted.need_target else ()
+    if wanted.kind == "text":
+        return _Needs((*roles.input, *targets))
+    numbers: list[str] = []
+    for name in targets:
+        if pa.types.is_string(sample.schema.field(name).type):
+            found, bad = cells.numbers(sample.column(name).to_pylist())
+            if not bad.any() and not np.isnan(found).all():
+                numbers.append(name)
+    return _Needs(targets, roles.input, tuple(numbers))
+
+
+def _whole(batches: Iterable[Numbered], needs: _Needs, tally: Tally) -> Iterator[Numbered]:
+    """The rows that have what they must."""
     for numbers, batch in batches:
         left = np.ones(batch.num_rows, bool)
-        for name in needed:
+        for name in needs.each:
             column = batch.column(name)
-            there = _there(column)
+            there, full = _there(column), _full(column)
             tally.add(f"`{name}` is missing", numbers[left & ~there].tolist())
             left &= there
-            if pa.types.is_string(column.type):
-                seen = pc.utf8_trim(column, characters=_BLANKS)
-                told = pc.fill_null(pc.not_equal(pc.binary_length(seen), 0), True)
-                full = np.asarray(told.to_numpy(zero_copy_only=False), bool)
-                tally.add(f"`{name}` is blank", numbers[left & ~full].tolist())
-                left &= full
+            tally.add(f"`{name}` is blank", numbers[left & ~full].tolist())
+            left &= full
+            if name in needs.numbers:
+                told = ~_says_missing(column)
+                reason = f"`{name}` says that there is no number, as NA does"
+                tally.add(reason, numbers[left & ~told].tolist())
+                left &= told
+        if needs.any:
+            empty = _empty(batch, needs.any)
+            tally.add("every input is missing", numbers[left & empty].tolist())
+            left &= ~empty
         if left.all():
             yield numbers, batch
         elif left.any():
             yield numbers[left], batch.filter(pa.array(left))
 
 
+def _empty(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows that have a value in none of some columns."""
+    empty = np.ones(batch.num_rows, bool)
+    for name in names:
+        column = batch.column(name)
+        empty &= ~(_there(column) & _full(column))
+        if not empty.any():
+            break
+    return empty
+
+
 def _there(column: pa.Array) -> Any:
     missing = column.is_null(nan_is_null=pa.types.is_floating(column.type))
     return ~np.asarray(missing.to_numpy(zero_copy_only=False), bool)
+
+
+def _full(column: pa.Array) -> Any:
+    """Where there is no text of blanks alone."""
+    if not pa.types.is_string(column.type):
+        return np.ones(len(column), bool)
+    seen = pc.utf8_trim(column, characters=_BLANKS)
+    told = pc.fill_null(pc.not_equal(pc.binary_length(seen), 0), True)
+    return np.asarray(told.to_numpy(zero_copy_only=False), bool)
+
+
+def _says_missing(column: pa.Array) -> Any:
+    words: Any = pc.utf8_lower(pc.utf8_trim(column, characters=_BLANKS))
+    told: Any = pc.is_in(words, value_set=pa.array(sorted(cells.MISSING)))
+    return np.asarray(told.to_numpy(zero_copy_only=False), bool)
 
 
 def _regrouped(batches: Iterable[Numbered]) -> Iterator[Numbered]:

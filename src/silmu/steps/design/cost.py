@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from silmu.errors import SilmuError, UsageError
+from silmu.errors import UsageError
+from silmu.steps.design.memory import refuse_too_large
 from silmu.steps.design.plan import Cost
 
 if TYPE_CHECKING:
@@ -74,7 +73,11 @@ def estimate(
     longest = np.argsort(lengths, kind="stable")[-piece:].astype(np.int64)
     needed = memory(objective.network, _to(objective.batch(longest, 0), device), objective.loss)
     if device == "cpu":
-        refuse_too_large(needed)
+        refuse_too_large(
+            needed,
+            "--set accumulation=4 gives the same updates in smaller pieces, "
+            "--set max_length=128 shortens texts, and a smaller --network",
+        )
     batches = [
         _to(objective.batch(rows, 0), device) for rows in sample(lengths, size, bucket=bucket)
     ]
@@ -213,33 +216,6 @@ def memory(
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     trained = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
     return weights + 3 * trained + activations
-
-
-def refuse_too_large(needed: int) -> None:
-    """Ends before training where the machine has not the memory for it.
-
-    Raises:
-        SilmuError: it has not; the hint says what takes less.
-    """
-    free = available_memory()
-    if free is not None and needed > free:
-        raise SilmuError(
-            f"training would need about {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are "
-            "free",
-            hint="--set accumulation=4 gives the same updates in smaller pieces, "
-            "--set max_length=128 shortens texts, and a smaller --network needs less too",
-        )
-
-
-def available_memory() -> int | None:
-    """Bytes that can be had without swapping; None where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _is_sparse(network: nn.Module, parameter: Any) -> bool:

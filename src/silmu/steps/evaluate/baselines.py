@@ -1,53 +1,19 @@
-"""What anyone could have had: the most frequent answer, and TF-IDF with a linear model.
+"""What anyone could have had: a model that is fitted at once, or the same answer to everything.
 
-They are fitted on the training split. The test rows are not among the arguments of `fit`, so that
-they can have no part in it.
+They are fitted on the training split. The test rows are not among the arguments, so that they can
+have no part in it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.dummy import DummyClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
 
-from silmu.steps.evaluate.metrics import (
-    LOWER_IS_BETTER,
-    PRIMARY,
-    Scored,
-    measure,
-    row_sums,
-    total,
-)
-from silmu.steps.evaluate.slices import BLANKLESS
-from silmu.steps.prepare.thresholds import choose_thresholds
-
-logger = logging.getLogger("silmu")
-
-MOST_ROWS = 200_000
-MOST_CHARACTERS = 30_000_000
-"""What of the training split TF-IDF is fitted on at most; more adds time and hardly a point."""
-
-STRENGTH = 3.0
-"""C of the logistic regression; rows of TF-IDF are short, and its default of 1 holds them back."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Texts and their targets, of one split."""
-
-    texts: Sequence[str]
-    targets: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.texts)
+from silmu.steps.evaluate.metrics import Scored
 
 
 @dataclass(frozen=True)
@@ -55,174 +21,73 @@ class Baseline:
     """A fitted baseline.
 
     Attributes:
+        kind: of labels.
         title: what it is, in words that fit after "better than".
         about: what the report says of how it was chosen.
+        outputs: of a batch of rows probabilities (rows, labels), or numbers (rows,) or (rows,
+            targets).
+        thresholds: from which score on each of several labels is told.
     """
 
     kind: str
     title: str
     about: dict[str, Any]
+    outputs: Callable[[Any], NDArray[Any]]
     thresholds: NDArray[np.float64] | None = None
-    constant: NDArray[np.float64] | None = None
-    steps: tuple[Any, ...] = field(default=())
 
-    def outputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probabilities (rows, labels), or numbers (rows,)."""
-        if self.constant is not None:
-            return np.repeat(self.constant[None], len(texts), axis=0).astype(np.float32)
-        vectors, model, labels = self.steps
-        return _outputs(self.kind, model, vectors.transform(texts), labels)
-
-    def score(self, rows: Rows) -> Scored:
+    def score(self, batch: Any, targets: NDArray[Any]) -> Scored:
         """What it says of rows whose truth is known."""
-        return Scored.of(self.kind, rows.targets, self.outputs(rows.texts), self.thresholds)
+        return Scored.of(self.kind, targets, self.outputs(batch), self.thresholds)
 
 
 def simplest(kind: str, targets: NDArray[Any], labels: Sequence[str]) -> Baseline:
-    """The same answer to everything: the most frequent label or set of labels, or the median."""
+    """The same answer to everything: the most frequent label or set of labels, or the median.
+
+    Of several numbers at once it is the mean, since R2 is what counts for them.
+    """
     if kind == "number":
-        middle = np.median(targets.astype(np.float64))
-        title = f"always answering {middle:.4g}, the median"
-        return Baseline(kind, title, {"title": title}, constant=np.asarray(middle))
+        several = targets.ndim > 1
+        middle = targets.astype(np.float64)
+        middle = middle.mean(axis=0) if several else np.median(middle)
+        title = (
+            "always answering the means"
+            if several
+            else f"always answering {middle:.4g}, the median"
+        )
+        return _constant(kind, title, middle)
     if kind != "multiple":
         shares = np.bincount(targets, minlength=len(labels)) / max(len(targets), 1)
         title = f"always answering {labels[int(shares.argmax())]}"
-        return Baseline(kind, title, {"title": title}, constant=shares)
+        return _constant(kind, title, shares)
     sets, counts = np.unique(targets, axis=0, return_counts=True)
     most = sets[counts.argmax()] > 0
     shares = targets.mean(axis=0, dtype=np.float64)
     names = [label for label, there in zip(labels, most, strict=True) if there]
     title = f"always answering {' and '.join(names) or 'no label'}"
     # Thresholds that give this set and no other, whatever the shares.
-    thresholds = np.where(most, 0.0, 1.1)
-    return Baseline(kind, title, {"title": title}, thresholds, constant=shares)
+    return _constant(kind, title, shares, np.where(most, 0.0, 1.1))
 
 
-def fit(
-    kind: str,
-    labels: int,
-    train: Rows,
-    validation: Rows,
-    *,
-    of: int | None = None,
-    seed: int = 0,
+def name_of_simplest(kind: str, targets: int = 1) -> str:
+    """How a report calls it."""
+    if kind != "number":
+        return "majority"
+    return "mean" if targets > 1 else "median"
+
+
+def chances(model: Any, matrix: Any, labels: int) -> NDArray[np.float32]:
+    """Probabilities of all labels by a model of scikit-learn, also of those that its fit lacked."""
+    found = np.zeros((matrix.shape[0], labels), np.float32)
+    found[:, model.classes_] = model.predict_proba(matrix)
+    return found
+
+
+def _constant(
+    kind: str, title: str, answer: Any, thresholds: NDArray[np.float64] | None = None
 ) -> Baseline:
-    """TF-IDF over words or over characters, the better on validation, with a linear model.
+    value = np.asarray(answer, np.float64)
 
-    Logistic regression for labels, one for each where several may be told at once (with thresholds
-    from validation), and ridge regression for numbers. Characters go up to five within a word; in
-    writing without blanks, or with many endings, such as Korean, up to four across everything.
+    def outputs(batch: Any) -> NDArray[np.float32]:
+        return np.repeat(value[None], len(batch), axis=0).astype(np.float32)
 
-    Args:
-        labels: how many there are.
-        train: rows of the training split; of more than MOST_ROWS or MOST_CHARACTERS some are used.
-        validation: rows to choose by.
-        of: how many rows the training split has, where `train` is a part of them.
-        seed: of the choice of rows.
-
-    Wang and Manning, Baselines and Bigrams, 2012.
-    """
-    used = _capped(train, seed)
-    whole = len(train) if of is None else of
-    if len(used) < whole:
-        logger.warning(
-            "TF-IDF is fitted on %s of the %s training rows", f"{len(used):,}", f"{whole:,}"
-        )
-    metric = PRIMARY[kind]
-    best: tuple[float, str, tuple[Any, ...], NDArray[np.float64] | None] | None = None
-    found: dict[str, float | None] = {}
-    digest = hashlib.sha256()
-    for name, options in _vectors(used.texts).items():
-        rarest = 2 if len(used) > 1000 else 1
-        vectors = TfidfVectorizer(sublinear_tf=True, min_df=rarest, **options)
-        try:
-            matrix = vectors.fit_transform(used.texts)
-        except ValueError:  # not one word in all texts
-            found[name] = None
-            continue
-        model = _model(kind, matrix, used.targets)
-        digest.update(_weights(model).tobytes())
-        digest.update("\n".join(sorted(vectors.vocabulary_)).encode("utf-8", "surrogatepass"))
-        thresholds, value = None, float("nan")
-        if len(validation):
-            outputs = _outputs(kind, model, vectors.transform(validation.texts), labels)
-            if kind == "multiple":
-                thresholds = np.asarray(choose_thresholds(outputs, validation.targets))
-            scored = Scored.of(kind, validation.targets, outputs, thresholds)
-            value = float(measure(kind, total(row_sums(scored)))[metric])
-        found[name] = None if np.isnan(value) else value
-        better = -value if metric in LOWER_IS_BETTER else value
-        if best is None or better > best[0]:
-            best = better, name, (vectors, model, labels), thresholds
-    if best is None:
-        middle = simplest(kind, used.targets, [str(i) for i in range(labels)])
-        title = "a linear model without one word to go by"
-        return Baseline(kind, title, {"title": title}, middle.thresholds, middle.constant)
-    linear = "ridge regression" if kind == "number" else "logistic regression"
-    title = f"TF-IDF over {best[1]} with {linear}"
-    about = {
-        "title": title,
-        "chosen": best[1],
-        "metric": metric,
-        "validation": found,
-        "rows": len(used),
-        "capped": len(used) < whole,
-        "fitted": digest.hexdigest(),
-    }
-    return Baseline(kind, title, about, best[3], steps=best[2])
-
-
-def _capped(train: Rows, seed: int) -> Rows:
-    lengths = np.fromiter(map(len, train.texts), np.int64, len(train))
-    if len(train) <= MOST_ROWS and lengths.sum() <= MOST_CHARACTERS:
-        return train
-    order = np.random.default_rng(seed).permutation(len(train))
-    fitting = int(np.searchsorted(lengths[order].cumsum(), MOST_CHARACTERS, side="right"))
-    kept = np.sort(order[: min(MOST_ROWS, max(fitting, 1))])
-    places: list[int] = kept.tolist()
-    return Rows([train.texts[i] for i in places], train.targets[kept])
-
-
-def _vectors(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    sample = "".join(texts[:: max(1, len(texts) // 1000)])
-    letters = sum(map(str.isalpha, sample))
-    korean_like = letters and len(BLANKLESS.findall(sample)) > 0.2 * letters
-    characters: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (2, 5)}
-    if korean_like:
-        characters = {"analyzer": "char", "ngram_range": (1, 4)}
-    return {"words": {"ngram_range": (1, 2)}, "characters": characters}
-
-
-def _model(kind: str, matrix: Any, targets: NDArray[Any]) -> Any:
-    if kind == "number":
-        return Ridge(alpha=1.0, solver="sparse_cg", tol=1e-4).fit(matrix, targets)
-    if kind != "multiple":
-        return _logistic(matrix, targets)
-    return [_logistic(matrix, targets[:, label]) for label in range(targets.shape[1])]
-
-
-def _logistic(matrix: Any, targets: NDArray[Any]) -> Any:
-    if len(np.unique(targets)) < 2:
-        return DummyClassifier().fit(matrix, targets)
-    return LogisticRegression(C=STRENGTH, max_iter=1000).fit(matrix, targets)
-
-
-def _outputs(kind: str, model: Any, matrix: Any, labels: int) -> NDArray[np.float32]:
-    if kind == "number":
-        return cast("NDArray[np.float32]", model.predict(matrix).astype(np.float32))
-    if kind != "multiple":
-        return _chances(model, matrix, labels)
-    return np.stack([_chances(one, matrix, 2)[:, 1] for one in model], axis=1)
-
-
-def _chances(model: Any, matrix: Any, labels: int) -> NDArray[np.float32]:
-    """Probabilities of all labels, also of those that the rows of the fit did not have."""
-    chances = np.zeros((matrix.shape[0], labels), np.float32)
-    chances[:, model.classes_] = model.predict_proba(matrix)
-    return chances
-
-
-def _weights(model: Any) -> NDArray[np.float64]:
-    several = cast("list[Any]", model if isinstance(model, list) else [model])
-    parts = [np.ravel(getattr(one, "coef_", getattr(one, "class_prior_", 0))) for one in several]
-    return np.concatenate(parts).astype(np.float64)
+    return Baseline(kind, title, {"title": title}, outputs, thresholds)

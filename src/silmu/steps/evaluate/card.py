@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from silmu.steps.evaluate import searched
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.words import (
     baseline_name,
@@ -167,7 +168,9 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     elif labels:
         yield f"A text goes in, one of these labels comes out: {named}{more}."
     facts: list[str] = []
-    if run.get("base_model"):
+    if run.get("base_model") and run.get("frozen"):
+        facts.append(f"A linear head on the frozen encoder {_told(run['base_model'], 80)}.")
+    elif run.get("base_model"):
         facts.append(f"Fine-tuned from {_told(run['base_model'], 80)}.")
     elif run.get("network"):
         facts.append(f"Network: {_told(run['network'], 80)}, trained from nothing.")
@@ -296,6 +299,9 @@ def _repeat(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"Settings: {told}."
         yield ""
+    if chosen := searched.sentence(run):
+        yield _prose(chosen)
+        yield ""
     told = ", ".join(f"{name} {took:,.1f} s" for name, took in part(report, "seconds").items())
     if told:
         machine = f" ({_told(run['machine'], 120)})" if run.get("machine") else ""
@@ -311,6 +317,6 @@ def _licence(run: Mapping[str, Any]) -> Iterator[str]:
         return
     yield (
         "None is given. Whoever publishes this model chooses one that the data"
-        f"{' and the model it was fine-tuned from' if run.get('base_model') else ''} allow, and "
+        f"{' and the model it was made from' if run.get('base_model') else ''} allow, and "
         "writes it as `license:` at the top."
     )

@@ -87,6 +87,7 @@ def forest(
     unit: str,
     mark: float | None = None,
     scale: Scale | None = None,
+    between: str = "95 % interval",
 ) -> Html:
     """Figures with their intervals, one above another on one scale.
 
@@ -97,6 +98,7 @@ def forest(
         unit: what the figures are.
         mark: where a line is drawn through all rows, such as 0.
         scale: one that several of them share.
+        between: what an interval is.
     """
     scale = scale or scale_of(rows, mark)
     behind = joined(
@@ -127,12 +129,13 @@ def forest(
     return html(
         '<table class="forest"><caption class="unseen">{caption}</caption><thead><tr>'
         '<th scope="col">{head}</th>'
-        '<td class="plot"></td><th scope="col" class="fig">{unit} <small>95 % interval</small></th>'
+        '<td class="plot"></td><th scope="col" class="fig">{unit} <small>{between}</small></th>'
         '</tr></thead><tbody>{lines}<tr class="axis" aria-hidden="true"><td></td><td class="plot">'
         "<svg>{axis}</svg></td><td></td></tr></tbody></table>",
         caption=caption,
         head=head,
         unit=unit,
+        between=between,
         lines=lines,
         axis=axis,
     )
@@ -380,29 +383,63 @@ def learning_curve(
     """
     every = -(-len(points) // MOST_POINTS)
     kept = [*points[:-1:every], points[-1]]
-    x = Scale.over([0, steps], count=4, tight=True)
-    y = Scale.over([value for _, value in kept], count=4)
-    places = [(x.at(step), round(100 - y.at(value), 2)) for step, value in kept]
+    return curve(
+        kept,
+        title=title,
+        across="step",
+        x=Scale.over([0, steps], count=4, tight=True),
+        y=Scale.over([value for _, value in kept], count=4),
+        dots=dots,
+    )
+
+
+def curve(
+    points: Sequence[tuple[float, float]],
+    *,
+    title: str,
+    across: str,
+    x: Scale,
+    y: Scale,
+    dots: bool = False,
+    band: Sequence[tuple[float, float]] = (),
+) -> Html:
+    """A number against another.
+
+    Args:
+        points: both, of each point.
+        title: what is drawn.
+        across: what the first number is.
+        x, y: their scales.
+        dots: mark every point.
+        band: how low and how high the second number may be at each point.
+    """
+    places = [(x.at(one), round(100 - y.at(value), 2)) for one, value in points]
     marks = [
         html('<circle class="dot" cx="{x}%" cy="{y}%" r="3.5"/>', x=place[0], y=place[1])
         for place in places
     ]
+    behind: list[Html] = []
+    if band:
+        below = [(at, 100 - y.at(low)) for (at, _), (low, _) in zip(places, band, strict=True)]
+        above = [(at, 100 - y.at(high)) for (at, _), (_, high) in zip(places, band, strict=True)]
+        behind.append(_path([*below, *reversed(above)], "band"))
     return html(
         "<figure><figcaption>{title}</figcaption>{chart}</figure>",
         title=title,
         chart=_frame(
             x,
             y,
-            joined([_path(places, "curve"), *(marks if dots else [])]),
+            joined([*behind, _path(places, "curve"), *(marks if dots else [])]),
             alt=f"{title}: from {figure(points[0][1])} to {figure(points[-1][1])}.",
             kind="wide",
-            across="step",
+            across=across,
         ),
     )
 
 
-def scatter(targets: Sequence[float], predictions: Sequence[float]) -> Html:
+def scatter(targets: Sequence[float], predictions: Sequence[float], title: str = "") -> Html:
     """Predicted numbers against the true ones."""
+    title = title or "Said, against the true number"
     scale = Scale.over([*targets, *predictions])
     dots = joined(
         html(
@@ -414,12 +451,13 @@ def scatter(targets: Sequence[float], predictions: Sequence[float]) -> Html:
     )
     ideal = _path([(0, 100), (100, 0)], "ideal")
     return html(
-        "<figure><figcaption>Said, against the true number</figcaption>{chart}</figure>",
+        "<figure><figcaption>{title}</figcaption>{chart}</figure>",
+        title=title,
         chart=_frame(
             scale,
             scale,
             joined([ideal, dots]),
-            alt="Said, against the true number. On the dashed line both are equal.",
+            alt=f"{title}. On the dashed line both are equal.",
             kind="square",
             across="true number",
         ),

@@ -1,4 +1,4 @@
-"""Texts of the report page: the worst mistakes, typical answers, and which words decided."""
+"""Rows of the report page: the worst mistakes, typical answers, and what decided."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.words import (
+    LABEL,
     TEXT,
     cut,
     figure,
     labels_told,
     listed,
+    number,
     shortened,
 )
 
@@ -21,10 +23,19 @@ OPEN = 6
 
 MOST_WORDS = 5
 
+MOST_CELLS = 10
+"""Cells of a row that are seen; those that matter most come first."""
+
 LEGEND = Html(
     " Words that are shaded "
     '<span class="for" style="--w:.8">blue</span> speak for the answer: its score falls without '
     'them. Words shaded <span class="against" style="--w:.8">orange</span> speak against it.'
+)
+
+LEGEND_OF_CELLS = Html(
+    ' Cells shaded <span class="for" style="--w:.8">blue</span> raise the answer, by so much as '
+    "is told, above what it were with the median or the most frequent value; cells shaded "
+    '<span class="against" style="--w:.8">orange</span> lower it.'
 )
 
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
@@ -51,27 +62,76 @@ def worst(details: Mapping[str, Any]) -> Html | None:
     return html(
         '<p class="lead">The answers furthest from the truth, the worst first. Rows are numbered '
         'as in the source.{legend}</p><div class="cards">{cards}</div>{more}',
-        legend=LEGEND if explained else html(""),
+        legend=_legend(list(explained.values())),
         cards=joined(cards[:OPEN]),
         more=more,
     )
 
 
 def typical(details: Mapping[str, Any]) -> Html | None:
-    """A few answers like most, and which words decided."""
+    """A few answers like most, and what decided."""
     found = [one for one in listed(details, "attributions") if one["kind"] == "typical"]
     if not found:
         return None
     return html(
         '<p class="lead">Answers as sure as most.{legend}</p><div class="cards">{cards}</div>',
-        legend=LEGEND,
+        legend=_legend(found),
         cards=joined(_card(one, one) for one in found),
     )
 
 
+def _legend(explained: Sequence[Mapping[str, Any]]) -> Html:
+    if not explained:
+        return html("")
+    return LEGEND_OF_CELLS if "cells" in explained[0] else LEGEND
+
+
 def _card(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
+    told = _cells(one, explained) if "cells" in one else _text(one, explained)
+    return html(
+        "<article>{told}<dl>{facts}</dl></article>", told=told, facts=_facts(one, explained)
+    )
+
+
+def _text(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
     text = str(one["text"] if "text" in one else "".join(piece for piece, _ in one["pieces"]))
     shown, more = cut(text)
+    return html(
+        '<blockquote dir="auto"{lang}>{text}{more}</blockquote>{words}',
+        lang=_language(text),
+        text=_shaded(shown, explained["pieces"]) if explained else html("{text}", text=shown),
+        more=html(' <span class="cut">{more}</span>', more=more) if more else html(""),
+        words=_weightiest(explained) if explained else html(""),
+    )
+
+
+def _cells(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
+    """The cells of a row, those that weigh most first, and how much each does."""
+    given = (explained or one)["cells"]
+    weights = [cell[2] if len(cell) > 2 else None for cell in given]
+    most = max((abs(weight) for weight in weights if weight), default=0) or 1
+    lines = joined(
+        html(
+            '<div><dt><bdi>{column}</bdi></dt><dd><span class="{tone}" style="--w:{w}">'
+            '<bdi>{value}</bdi></span></dd><dd class="fig">{weight}</dd></div>',
+            column=shortened(cell[0]),
+            tone="for" if (weight or 0) >= 0 else "against",
+            w=f"{abs(weight or 0) / most:.2f}",
+            value=_cell_told(cell[1]),
+            weight="" if not weight else f"{'+' if weight > 0 else ''}{figure(weight)}",
+        )
+        for cell, weight in zip(given[:MOST_CELLS], weights, strict=False)
+    )
+    return html('<dl class="cells">{lines}</dl>', lines=lines)
+
+
+def _cell_told(value: Any) -> str:
+    if value is None:
+        return "(missing)"
+    return number(value) if isinstance(value, int | float) else shortened(value, 2 * LABEL)
+
+
+def _facts(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
     facts = [
         html(
             '<div><dt>said</dt><dd class="{tone}"><bdi>{label}</bdi>{score}</dd></div>',
@@ -93,15 +153,7 @@ def _card(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
         facts.insert(
             2, html("<div><dt>{which}</dt><dd>{x}</dd></div>", which=which, x=figure(one["score"]))
         )
-    return html(
-        '<article><blockquote dir="auto"{lang}>{text}{more}</blockquote>{words}<dl>{facts}</dl>'
-        "</article>",
-        lang=_language(text),
-        text=_shaded(shown, explained["pieces"]) if explained else html("{text}", text=shown),
-        more=html(' <span class="cut">{more}</span>', more=more) if more else html(""),
-        words=_weightiest(explained) if explained else html(""),
-        facts=joined(facts),
-    )
+    return joined(facts)
 
 
 def _score(value: float | None) -> Html:
@@ -110,7 +162,7 @@ def _score(value: float | None) -> Html:
 
 def _tone(one: Mapping[str, Any]) -> str:
     """Numbers are never right to the last digit."""
-    if isinstance(one["label"], int | float):
+    if isinstance(one["label"], int | float | Mapping):
         return "said"
     return "right" if one["label"] == one["prediction"] else "wrong"
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import silmu
 from silmu.errors import SilmuError
-from silmu.steps.design.plan import FROM_NOTHING, Design
+from silmu.steps.design.plan import FROM_NOTHING, PROBE, Design, probed
 from silmu.steps.evaluate.metrics import PRIMARY
+from silmu.steps.evaluate.searched import search_of
 from silmu.steps.evaluate.words import part
 from silmu.steps.prepare.prepared import Prepared
 
@@ -38,9 +39,12 @@ def history(run: Path, prepared: Prepared, settings: Mapping[str, Any]) -> dict[
     roles, design = prepared.dataset.roles, _design(run)
     metric = PRIMARY[prepared.kind]
     network = str(settings.get("network") or (design and design.network) or "")
+    frozen = probed(network)
+    base = frozen or ("" if network in FROM_NOTHING else network)
     found: dict[str, Any] = {
-        "network": _public(network),
-        "base_model": None if network in FROM_NOTHING or not network else _public(network),
+        "network": PROBE if frozen else _public(network),
+        "base_model": _public(base) if base else None,
+        "frozen": frozen is not None,
         "transformers": _is_of_transformers(run / "4-model"),
         "columns": {
             "input": list(roles.input),
@@ -53,6 +57,7 @@ def history(run: Path, prepared: Prepared, settings: Mapping[str, Any]) -> dict[
             for name, value in settings.items()
             if name not in ELSEWHERE and value is not None
         },
+        "search": search_of(run),
         "log": [*_log(run / "4-train" / "log.jsonl", metric)],
         "validation_metric": metric,
         "versions": {

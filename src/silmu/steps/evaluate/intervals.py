@@ -17,12 +17,11 @@ from scipy import sparse, stats
 from silmu.steps.evaluate.metrics import (
     LOWER_IS_BETTER,
     Scored,
-    Sums,
-    Totals,
     measure,
     row_sums,
     total,
 )
+from silmu.steps.evaluate.numbers import Sums, Totals
 from silmu.steps.evaluate.report import Metric
 
 RESAMPLES = 2000
@@ -34,7 +33,7 @@ Drawn = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _AT_ONCE = 2_000_000
 _LARGE = 20_000
-_PROPORTIONS = ("accuracy",)
+_PROPORTIONS = ("accuracy", "interval_coverage")
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
@@ -156,7 +155,9 @@ def with_intervals(
             # Chance alone makes the error larger than it is, and in a resample once more.
             noise = percentiles(_noise_of_calibration(totals, drawn), count)[1]
             low = 0.0 if value <= noise else max(0.0, 2 * value - high)
-        if name in _PROPORTIONS and (units is None or value in (0.0, 1.0)):
+        # Of several targets at once the share is a mean of shares of the same rows.
+        share = name in _PROPORTIONS and (name == "accuracy" or scored.targets.ndim == 1)
+        if share and (units is None or value in (0.0, 1.0)):
             low, high = wilson(value * count, count)
         found[name] = Metric(value, min(low, value), max(high, value), len(scored))
     return _without_mistakes(scored, found, units)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,59 +15,21 @@ from numpy.typing import NDArray
 from silmu import store
 from silmu.errors import InputError
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate import tables
+from silmu.steps.evaluate import details, numbers
 from silmu.steps.evaluate.card import card
 from silmu.steps.evaluate.intervals import resample, with_intervals
-from silmu.steps.evaluate.metrics import PRIMARY, Scored, Sums, Totals, row_sums, total
+from silmu.steps.evaluate.metrics import PROMISED, Scored, primary, row_sums, total
+from silmu.steps.evaluate.numbers import Sums, Totals
 from silmu.steps.evaluate.page import page
 from silmu.steps.evaluate.report import FILE, FORMAT, Report
-from silmu.steps.evaluate.scoring import Inputs, Passed, Scorer
-from silmu.steps.evaluate.slices import SCRIPT
-from silmu.steps.prepare.prepared import as_texts
+from silmu.steps.evaluate.rows import Rows
+from silmu.steps.evaluate.scoring import Passed, Scorer
 
 logger = logging.getLogger("silmu")
 
 PAGE, CARD = "report.html", "README.md"
 FEW = 100
 """Test rows below which a reader is warned."""
-
-
-class Rows:
-    """The rows that were answered and whose truth is known."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        places: NDArray[np.int64],
-        targets: NDArray[Any],
-        passed: Passed,
-        known: NDArray[np.bool_] | None = None,
-    ) -> None:
-        outputs = passed.outputs
-        kept = ~np.isnan(outputs if outputs.ndim == 1 else outputs.sum(axis=1))
-        if known is not None:
-            kept &= known
-        self.dataset = dataset
-        numbers = dataset.row_numbers[places]
-        self.failed = [{"row": int(numbers[i]), "error": error} for i, error in passed.failed]
-        self.kept = np.flatnonzero(kept)
-        self.places = places[kept]
-        self.numbers = dataset.row_numbers[self.places]
-        self.targets = targets[kept]
-        self.outputs = outputs[kept]
-        self.words = passed.words[kept]
-        self.characters = passed.characters[kept]
-        self.scripts = [passed.scripts[i] for i in self.kept.tolist()]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def texts(self, rows: NDArray[np.int64]) -> list[Inputs]:
-        """The inputs of some of them."""
-        table = self.dataset.take(self.places[rows], self.dataset.roles.input)
-        return list(
-            zip(*(as_texts(table.column(i)) for i in range(table.num_columns)), strict=True)
-        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +62,12 @@ class Judged:
         found = with_intervals(self.model.scored, self.sums, self.drawn, units=self.units)
         return {name: asdict(metric) for name, metric in found.items()}
 
+    def of_target(self, i: int) -> Judged:
+        """The same of one of several numbers."""
+        model = replace(self.model, scored=self.model.scored.of_target(i))
+        own, again = numbers.of_target(self.sums, i), numbers.of_target(self.drawn, i)
+        return Judged(model, own, again, self.units)
+
 
 def judge(
     models: Mapping[str, Model], groups: NDArray[np.int64] | None, seed: int
@@ -118,11 +86,11 @@ def scored_rows(scorer: Scorer, kind: str, rows: Rows) -> Scored:
     """What a model said of rows.
 
     Raises:
-        InputError: it could not answer one of them.
+        InputError: it could answer none of them.
     """
     if not len(rows):
         raise InputError("the model could not answer one row of the data")
-    return Scored.of(kind, rows.targets, rows.outputs, scorer.thresholds)
+    return Scored.of(kind, rows.targets, rows.outputs, scorer.thresholds, rows.spans)
 
 
 def groups_of(dataset: Dataset, places: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, str]:
@@ -135,20 +103,22 @@ def groups_of(dataset: Dataset, places: NDArray[np.int64]) -> tuple[NDArray[np.i
     groups = codes.to_numpy(zero_copy_only=False).astype(np.float64)
     alone = np.isnan(groups)
     groups[alone] = np.arange(alone.sum()) + np.nanmax(groups, initial=0) + 1
-    numbers = groups.astype(np.int64)
-    distinct = len(np.unique(numbers))
-    return (numbers, name) if 1 < distinct < len(numbers) else (None, "row")
+    whole = groups.astype(np.int64)
+    distinct = len(np.unique(whole))
+    return (whole, name) if 1 < distinct < len(whole) else (None, "row")
 
 
-def head(scorer: Scorer, kind: str, labels: Sequence[str], fingerprint: str) -> dict[str, Any]:
+def head(scorer: Scorer, fingerprint: str) -> dict[str, Any]:
     """What a report begins with."""
     return {
         "format": FORMAT,
-        "task": "text-classification",
-        "kind": kind,
-        "labels": list(labels),
+        "task": scorer.task,
+        "rows": scorer.many,
+        "kind": scorer.kind,
+        "labels": list(scorer.labels),
+        "targets": list(scorer.targets),
         "model": {"name": scorer.name, "fingerprint": fingerprint},
-        "metric": PRIMARY[kind],
+        "metric": primary(scorer.kind, len(scorer.targets)),
     }
 
 
@@ -162,18 +132,13 @@ def data_of(dataset: Dataset, passed: Passed, rows: Rows) -> dict[str, Any]:
         "group": dataset.roles.group,
         "dropped": [{"reason": one.reason, "count": one.count} for one in dataset.dropped],
         "scored": len(rows),
-        "truncated": passed.truncated,
         "failed": rows.failed,
+        **passed.seen.facts,
     }
 
 
 def warnings_of(
-    passed: Passed,
-    rows: Rows,
-    scored: Scored,
-    labels: Sequence[str],
-    scorer: Scorer,
-    units: int | None,
+    passed: Passed, rows: Rows, scored: Scored, labels: Sequence[str], units: int | None
 ) -> list[str]:
     """What a reader of the figures must know about the rows."""
     found: list[str] = []
@@ -182,11 +147,7 @@ def warnings_of(
             f"{len(passed.failed):,} rows could not be answered and are in no figure: "
             f"{passed.failed[0][1]}"
         )
-    if passed.truncated:
-        found.append(
-            f"{passed.truncated:,} of {len(passed.words):,} texts are longer than "
-            f"{scorer.max_length:,} tokens; the rest of them was not read"
-        )
+    found.extend(passed.seen.warnings)
     if len(rows) < FEW:
         found.append(f"there are only {len(rows):,} rows, so every figure is rough")
     if units is not None and units < FEW // 5:
@@ -205,6 +166,7 @@ def warnings_of(
 def details_of(
     scorer: Scorer,
     judged: Judged,
+    others: Mapping[str, Judged],
     rows: Rows,
     groups: NDArray[np.int64] | None,
     by: str,
@@ -214,17 +176,17 @@ def details_of(
     scored, labels = judged.model.scored, scorer.labels
     sums, drawn, units = judged.sums, judged.drawn, judged.units
     return {
-        "confusion": tables.confusion(scored, labels),
-        "per_class": tables.per_class(scored, labels, sums, drawn, scorer.thresholds, units),
-        "slices": tables.by_part(scored, _columns(rows), groups),
-        "lengths": tables.by_length(scored, rows.words, rows.characters, groups),
-        "reliability": tables.reliability(scored, sums, drawn, units),
-        "scatter": tables.scatter(scored, seed),
-        "worst": tables.worst(scored, labels, rows.numbers, rows.texts),
-        "attributions": tables.attributions(
-            scored, labels, rows.numbers, rows.texts, scorer.outputs
-        ),
+        "confusion": details.confusion(scored, labels),
+        "per_class": details.per_class(scored, labels, sums, drawn, scorer.thresholds, units),
+        "per_target": _per_target(scorer.targets, judged, others, seed),
+        "lengths": [],
+        "reliability": details.reliability(scored, sums, drawn, units),
+        "scatter": None if scorer.targets else details.scatter(scored, seed),
+        "importance": None,
+        "dependence": [],
+        **scorer.details(rows, scored, groups, seed),
         "thresholds": None if scorer.thresholds is None else scorer.thresholds.tolist(),
+        "promised": PROMISED if scored.spans is not None else None,
         "bootstrap": {
             "resamples": len(drawn["n"]),
             "by": by,
@@ -234,19 +196,20 @@ def details_of(
     }
 
 
-def _columns(rows: Rows) -> dict[str, Sequence[Any]]:
-    """What rows are sliced by: columns of few values that are neither input nor target."""
-    roles = rows.dataset.roles
-    used = {*roles.input, *roles.target, roles.split}
-    found: dict[str, Sequence[Any]] = {}
-    for name, kind in zip(rows.dataset.schema.names, rows.dataset.schema.types, strict=True):
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        plain = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if name not in used and (plain or pa.types.is_boolean(kind) or pa.types.is_integer(kind)):
-            found[name] = rows.dataset.take(rows.places, [name]).column(0).to_pylist()
-    found[SCRIPT] = rows.scripts
-    return found
+def _per_target(
+    names: Sequence[str], judged: Judged, others: Mapping[str, Judged], seed: int
+) -> list[dict[str, Any]]:
+    """Of several numbers each by itself, in its own unit."""
+    return [
+        {
+            "target": name,
+            "n": len(judged.model.scored),
+            "metrics": judged.of_target(i).metrics,
+            "baselines": {other: one.of_target(i).metrics for other, one in others.items()},
+            "scatter": details.scatter(judged.model.scored.of_target(i), seed),
+        }
+        for i, name in enumerate(names)
+    ]
 
 
 def write(report: Report, folder: Path, model: Path | None, settings: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ def figures(report: Mapping[str, Any]) -> Html | None:
             name=metric_name(name),
             spelled=html("<code>{name}</code>", name=name) if name != metric_name(name) else "",
             lower=" lower is better" if name in LOWER_IS_BETTER else "",
-            cells=joined([_cell(metric), *(_cell(others.get(name)) for others in beside.values())]),
+            cells=joined([cell(metric), *(cell(others.get(name)) for others in beside.values())]),
         )
         for name, metric in metrics.items()
     )
@@ -74,7 +74,8 @@ def _how(report: Mapping[str, Any]) -> Html:
     )
 
 
-def _cell(metric: Mapping[str, Any] | None) -> Html:
+def cell(metric: Mapping[str, Any] | None) -> Html:
+    """A figure of a table, with its interval."""
     if metric is None:
         return html('<td class="fig">\u2013</td>')
     return html(
@@ -134,9 +135,16 @@ def _mcnemar(one: Mapping[str, Any]) -> Html:
 
 
 def _chosen(report: Mapping[str, Any]) -> Html:
-    told = part(report, "details", "baselines", "tfidf")
+    against = part(report, "comparison").get("against", "")
+    told = part(report, "details", "baselines", against)
     if not told.get("validation"):
-        return html("")
+        if not told.get("capped"):
+            return html("")
+        return html(
+            '<p class="fine">The strong baseline was fitted on {rows} rows of the training split, '
+            "a sample of it.</p>",
+            rows=f"{told['rows']:,}",
+        )
     tried = ", ".join(f"{name} {figure(value)}" for name, value in told["validation"].items())
     return html(
         '<p class="fine">The strong baseline was fitted on {rows} rows of the training split'
@@ -145,21 +153,6 @@ def _chosen(report: Mapping[str, Any]) -> Html:
         capped=", a sample of it" if told.get("capped") else "",
         metric=metric_name(told.get("metric", "")),
         tried=tried,
-    )
-
-
-def scatter(details: Mapping[str, Any]) -> Html | None:
-    """Numbers that were said, against the true ones."""
-    points = part(details, "scatter")
-    if not points or not points["target"]:
-        return None
-    drawn = charts.scatter(points["target"], points["prediction"])
-    return html(
-        '<div class="figures-row">{drawn}<p class="aside">Each point is one of {n} rows. On the '
-        "dashed line what the model said is true; above it the model said too much, below it too "
-        "little.</p></div>",
-        drawn=drawn,
-        n=f"{len(points['target']):,}",
     )
 
 
@@ -193,10 +186,10 @@ def per_class(report: Mapping[str, Any], details: Mapping[str, Any]) -> Html | N
             label=shortened(one["label"]),
             n=f"{one['n']:,}",
             said=f"{one['predicted']:,}",
-            precision=_cell(one["precision"]),
-            recall=_cell(one["recall"]),
+            precision=cell(one["precision"]),
+            recall=cell(one["recall"]),
             bar=charts.bar(one["f1"]),
-            f1=_cell(one["f1"]),
+            f1=cell(one["f1"]),
             limit=html('<td class="fig">{x}</td>', x=figure(one.get("threshold")))
             if limits
             else html(""),
@@ -248,11 +241,17 @@ def parts(report: Mapping[str, Any], details: Mapping[str, Any]) -> Html | None:
     if whole:
         mark = f" The dashed line is the {metric_name(name)} of all, {figure(whole['value'])}."
     return html(
-        '<p class="lead">{name} of parts of the rows.{mark}</p><div class="parts">{tables}</div>',
+        '<p class="lead">{name} of parts of {rows}.{mark}</p><div class="parts">{tables}</div>',
         name=sentence(metric_name(name))[:-1],
+        rows=_sampled(report, details),
         mark=mark,
         tables=joined(tables),
     )
+
+
+def _sampled(report: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    sliced, scored = details.get("sliced"), part(report, "data").get("scored", 0)
+    return f"{sliced:,} of the rows" if sliced and sliced < scored else "the rows"
 
 
 def _row(name: str, one: Mapping[str, Any]) -> Row:
@@ -303,7 +302,7 @@ def reliability(details: Mapping[str, Any]) -> Html | None:
             high=figure(one["high"]),
             n=f"{one['n']:,}",
             sure=figure(one["confidence"]),
-            right=_cell(one["accuracy"]),
+            right=cell(one["accuracy"]),
         )
         for one in bins
     )

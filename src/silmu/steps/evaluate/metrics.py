@@ -9,7 +9,6 @@ thousands of resamples is then the same few operations on sums, whatever their n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
-Sums = dict[str, Any]
-"""Of each name, what every row adds: an array (rows, columns), dense or sparse."""
-
-Totals = Mapping[str, NDArray[np.float64]]
-"""Sums added up: the last axis is the columns, those before it are resamples."""
+from silmu.steps.evaluate import numbers
+from silmu.steps.evaluate.numbers import Sums, Totals
 
 BINS = 10
 """Of the reliability curve and the calibration error; equal in width."""
@@ -32,7 +28,13 @@ PRIMARY = {
     "ordered": "mean_absolute_error",
     "number": "mean_absolute_error",
 }
-"""The metric that counts, by kind of label."""
+"""The metric that counts, by kind of label; of several numbers at once it is SEVERAL."""
+
+SEVERAL = "r2"
+"""Of numbers in different units only this one can be told together: its mean over the targets."""
+
+PROMISED = 0.9
+"""The share of true numbers that a model's intervals are to hold."""
 
 LOWER_IS_BETTER = frozenset(
     {
@@ -41,6 +43,7 @@ LOWER_IS_BETTER = frozenset(
         "hamming_loss",
         "mean_absolute_error",
         "root_mean_squared_error",
+        "interval_width",
     }
 )
 
@@ -52,14 +55,16 @@ class Scored:
     """What a model said of rows whose truth is known.
 
     Of `single` and `ordered` targets and predictions are label numbers (rows,), of `multiple` 0 or
-    1 (rows, labels), of `number` numbers (rows,). Outputs are probabilities (rows, labels), or the
-    predicted numbers.
+    1 (rows, labels), of `number` numbers (rows,) or, of several at once, (rows, targets). Outputs
+    are probabilities (rows, labels), or the predicted numbers. Spans (rows, targets, 2) are the
+    intervals that a model gives with its numbers.
     """
 
     kind: str
     targets: NDArray[Any]
     outputs: NDArray[Any]
     predictions: NDArray[Any]
+    spans: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -77,6 +82,7 @@ class Scored:
         targets: NDArray[Any],
         outputs: NDArray[Any],
         thresholds: NDArray[Any] | None = None,
+        spans: NDArray[Any] | None = None,
     ) -> Scored:
         """With the predictions that follow from the outputs."""
         if kind == "number":
@@ -86,22 +92,40 @@ class Scored:
             predictions = (outputs >= limits).astype(np.uint8)
         else:
             predictions = outputs.argmax(axis=1) if len(outputs) else np.zeros(0, np.int64)
-        return cls(kind, targets, outputs, predictions)
+        return cls(kind, targets, outputs, predictions, spans)
+
+    @property
+    def metric(self) -> str:
+        """The metric that counts."""
+        return primary(self.kind, self.targets.shape[1] if self.targets.ndim > 1 else 1)
 
     def take(self, rows: NDArray[Any]) -> Scored:
         """Some of the rows."""
-        return Scored(self.kind, self.targets[rows], self.outputs[rows], self.predictions[rows])
+        spans = None if self.spans is None else self.spans[rows]
+        parts = (self.targets[rows], self.outputs[rows], self.predictions[rows])
+        return Scored(self.kind, *parts, spans)
+
+    def of_target(self, i: int) -> Scored:
+        """One of several numbers."""
+        targets, outputs = (np.reshape(x, (len(x), -1))[:, i] for x in (self.targets, self.outputs))
+        spans = None if self.spans is None else self.spans[:, i : i + 1]
+        return Scored(self.kind, targets, outputs, outputs, spans)
+
+
+def primary(kind: str, targets: int = 1) -> str:
+    """The metric that counts, of a kind of label.
+
+    >>> primary("single"), primary("number"), primary("number", targets=2)
+    ('accuracy', 'mean_absolute_error', 'r2')
+    """
+    return SEVERAL if kind == "number" and targets > 1 else PRIMARY[kind]
 
 
 def row_sums(scored: Scored) -> Sums:
     """What each row adds to the sums that the metrics of its kind are made of."""
-    ones = np.ones((len(scored), 1))
     if scored.kind == "number":
-        error = scored.outputs.astype(np.float64) - scored.targets
-        # A shift changes no metric, and squares of large numbers would lose the small differences.
-        target = scored.targets - (scored.targets.mean() if len(scored) else 0.0)
-        columns = [np.abs(error), error**2, target, target**2]
-        return {"n": ones, "errors": np.stack(columns, axis=1)}
+        return numbers.row_sums(scored.targets, scored.outputs, scored.spans)
+    ones = np.ones((len(scored), 1))
     probabilities = scored.outputs.astype(np.float64)
     several = scored.kind == "multiple"
     if several:
@@ -147,13 +171,7 @@ def measure(kind: str, totals: Totals) -> dict[str, NDArray[np.float64]]:
     n = totals["n"][..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         if kind == "number":
-            absolute, squared, target, target_squared = np.moveaxis(totals["errors"], -1, 0)
-            spread = target_squared - target**2 / n
-            return {
-                "mean_absolute_error": absolute / n,
-                "root_mean_squared_error": np.sqrt(squared / n),
-                "r2": 1 - squared / np.where(spread > 0, spread, np.nan),
-            }
+            return numbers.measure(totals)
         true, predicted, hits = totals["true"], totals["predicted"], totals["hits"]
         accuracy = totals["right"][..., 0] / n
         f1_macro = _macro(2 * hits / (true + predicted))
@@ -184,9 +202,37 @@ def measure(kind: str, totals: Totals) -> dict[str, NDArray[np.float64]]:
         return found
 
 
-def _one_hot(numbers: NDArray[Any], labels: int) -> Any:
-    rows = np.arange(len(numbers))
-    return sparse.csr_matrix((np.ones(len(numbers)), (rows, numbers)), (len(numbers), labels))
+def primary_sums(scored: Scored) -> Sums:
+    """Of `row_sums` those that the metric which counts is made of, which are soon told."""
+    if scored.kind == "number":
+        return numbers.row_sums(scored.targets, scored.outputs)
+    ones = np.ones((len(scored), 1))
+    if scored.kind == "single":
+        return {"n": ones, "right": scored.right[:, None].astype(np.float64)}
+    if scored.kind == "ordered":
+        steps = np.abs(scored.predictions - scored.targets).astype(np.float64)
+        return {"n": ones, "steps": steps[:, None]}
+    true, predicted = scored.targets.astype(np.float64), scored.predictions.astype(np.float64)
+    return {"n": ones, "true": true, "predicted": predicted, "hits": true * predicted}
+
+
+def measure_primary(kind: str, totals: Totals) -> NDArray[np.float64]:
+    """The metric that counts, from what `primary_sums` gives."""
+    n = totals["n"][..., 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if kind == "number":
+            found = numbers.measure(totals)
+            return found.get(PRIMARY[kind], found[SEVERAL])
+        if kind == "single":
+            return totals["right"][..., 0] / n
+        if kind == "ordered":
+            return totals["steps"][..., 0] / n
+        return _macro(2 * totals["hits"] / (totals["true"] + totals["predicted"]))
+
+
+def _one_hot(codes: NDArray[Any], labels: int) -> Any:
+    rows = np.arange(len(codes))
+    return sparse.csr_matrix((np.ones(len(codes)), (rows, codes)), (len(codes), labels))
 
 
 def _macro(by_label: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,10 +241,10 @@ def _macro(by_label: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _quadratic_kappa(totals: Totals) -> NDArray[np.float64]:
-    numbers = np.arange(totals["true"].shape[-1], dtype=np.float64)
+    steps = np.arange(totals["true"].shape[-1], dtype=np.float64)
     true, predicted, n = totals["true"], totals["predicted"], totals["n"][..., 0]
-    squares = (true + predicted) @ numbers**2
-    expected = squares - 2 * (true @ numbers) * (predicted @ numbers) / n
+    squares = (true + predicted) @ steps**2
+    expected = squares - 2 * (true @ steps) * (predicted @ steps) / n
     return 1 - totals["steps"][..., 1] / np.where(expected > 0, expected, np.nan)
 
 

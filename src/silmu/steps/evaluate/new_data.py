@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from silmu.errors import UsageError
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate.drift import compared, training_of
 from silmu.steps.evaluate.judged import (
     Model,
-    Rows,
     data_of,
     details_of,
     groups_of,
@@ -25,29 +22,23 @@ from silmu.steps.evaluate.judged import (
     write,
 )
 from silmu.steps.evaluate.report import Report
-from silmu.steps.evaluate.scoring import Scorer
+from silmu.steps.evaluate.rows import Rows
+from silmu.steps.evaluate.scoring import open_scorer
 from silmu.steps.evaluate.truth import Truth, truth_of
-from silmu.steps.prepare.prepared import chosen_texts
 
 
 def evaluate(model: Path, dataset: Dataset, folder: Path | None) -> Report:
     """Scores a model on new rows; writes what was found where a folder is given."""
     started = time.monotonic()
-    scorer = Scorer(model)
-    if scorer.inputs and len(scorer.inputs) != len(dataset.roles.input):
-        raise UsageError(
-            f"the model reads {len(scorer.inputs)} texts a row ({', '.join(scorer.inputs)}), and "
-            f"the data gives {len(dataset.roles.input)} ({', '.join(dataset.roles.input)})",
-            hint="name the columns: --input",
-        )
-    everything = np.arange(dataset.num_rows)
-    passed = scorer.read(chosen_texts(dataset, np.ones(dataset.num_rows, bool)))
+    scorer = open_scorer(model)
+    columns = scorer.columns(dataset)
+    passed = scorer.read(dataset)
     truth = truth_of(dataset, scorer.kind, scorer.labels)
-    rows = Rows(dataset, everything, truth.targets, passed, truth.known)
-    trained = training_of(Path(model))
-    drift, repeated = compared(dataset, trained, passed) if trained else (None, 0)
+    everything = np.arange(dataset.num_rows)
+    rows = Rows(dataset, columns, everything, truth.targets, passed, truth.known)
+    drift, unlike = scorer.drift(dataset, passed, Path(model))
     values: dict[str, Any] = {
-        **head(scorer, scorer.kind, scorer.labels, scorer.fingerprint),
+        **head(scorer, scorer.fingerprint),
         "data": data_of(dataset, passed, rows)
         | {"counts": {}, "moved": 0, "unseen": truth.unseen, "without_label": truth.missing},
         "look": None,
@@ -55,16 +46,16 @@ def evaluate(model: Path, dataset: Dataset, folder: Path | None) -> Report:
         "metrics": {},
         "baselines": {},
         "comparison": None,
-        "warnings": _warnings(truth, drift, repeated),
-        "details": {"drift": drift, "baselines": {}},
+        "warnings": [*_warnings(truth), *unlike],
+        "details": {**drift, "baselines": {}},
     }
     if len(rows):
         ours = scored_rows(scorer, scorer.kind, rows)
         groups, by = groups_of(dataset, rows.places)
         judged = judge({"": Model(ours)}, groups, 0)[""]
         values["metrics"] = judged.metrics
-        values["warnings"] += warnings_of(passed, rows, ours, scorer.labels, scorer, judged.units)
-        values["details"] |= details_of(scorer, judged, rows, groups, by, 0)
+        values["warnings"] += warnings_of(passed, rows, ours, scorer.labels, judged.units)
+        values["details"] |= details_of(scorer, judged, {}, rows, groups, by, 0)
     values["seconds"] = {"evaluate": time.monotonic() - started}
     report = Report(plain(values))
     if folder is not None:
@@ -72,7 +63,7 @@ def evaluate(model: Path, dataset: Dataset, folder: Path | None) -> Report:
     return report
 
 
-def _warnings(truth: Truth, drift: list[dict[str, Any]] | None, repeated: int) -> list[str]:
+def _warnings(truth: Truth) -> list[str]:
     """What a reader of the figures must know about new rows."""
     found: list[str] = []
     if truth.unseen:
@@ -85,16 +76,4 @@ def _warnings(truth: Truth, drift: list[dict[str, Any]] | None, repeated: int) -
         )
     if truth.missing and truth.missing < len(truth.known):
         found.append(f"{truth.missing:,} rows have no label and are in no figure")
-    if repeated:
-        found.append(
-            f"{repeated:,} of {len(truth.known):,} texts were in the training: on them the model "
-            "looks better than it is"
-        )
-    if drift is None:
-        found.append("the model is not in its run, so its training texts were not compared")
-    for one in drift or []:
-        if one["clear"]:
-            found.append(
-                f"unlike the training: {one['what']} {one['here']:.3g}, there {one['train']:.3g}"
-            )
     return found

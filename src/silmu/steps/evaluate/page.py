@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from silmu.steps.evaluate import charts, examples, measured
+from silmu.steps.evaluate import charts, columns, examples, measured, said, searched
 from silmu.steps.evaluate.charts import Row
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
@@ -37,9 +37,11 @@ def page(report: Mapping[str, Any], *, run: Mapping[str, Any]) -> str:
         run: how the model came to be, as `history` finds it; what is missing is left out:
 
             network, base_model   its name; the model that was fine-tuned
+            frozen                whether that model stayed as it was, and only a head was learnt
             parameters, trainable  how many numbers it has, and how many were learnt
             columns               {"input": [...], "target": [...], "group": name, "time": name}
             settings              {name: value}
+            search                what was tried, as `searched.search_of` finds it
             log                   [(step, loss or None, validation metric or None)]
             validation_metric     its name
             versions              {package: version}
@@ -84,12 +86,18 @@ def _sections(
     details = part(report, "details")
     yield "figures", "Figures", measured.figures(report)
     yield "comparison", "Beside the baselines", measured.comparison(report)
-    yield "numbers", "Said and true", measured.scatter(details)
+    yield "numbers", "Said and true", said.scatter(report, details)
+    yield "targets", "By target", said.per_target(report, details)
     yield "confusions", "Confusions", measured.confusion(details)
     yield "labels", "By label", measured.per_class(report, details)
-    yield "parts", "By part and length", measured.parts(report, details)
-    yield "drift", "Compared with training", measured.drift(details)
+    yield "importance", "Which columns matter", columns.importance(details)
+    yield "dependence", "How answers depend on them", columns.dependence(details)
+    by = "By part and length" if details.get("lengths") else "By part"
+    yield "parts", by, measured.parts(report, details)
+    drift = columns.drift(details) or measured.drift(details)
+    yield "drift", "Compared with training", drift
     yield "trust", "What a score is worth", measured.reliability(details)
+    yield "search", "Search for settings", searched.table(run)
     yield "training", "Training", measured.training(run)
     yield "mistakes", "Worst mistakes", examples.worst(details)
     yield "typical", "Typical answers", examples.typical(details)
@@ -173,8 +181,8 @@ def _verdict(comparison: Mapping[str, Any]) -> Html:
     if not comparison:
         return html("")
     tone = {"better": "good", "worse": "bad"}.get(comparison["verdict"], "even")
-    said = sentence(comparison["sentence"])
-    return html('<p class="verdict {tone}">{said}</p>', tone=tone, said=said)
+    told = sentence(comparison["sentence"])
+    return html('<p class="verdict {tone}">{told}</p>', tone=tone, told=told)
 
 
 def _warnings(report: Mapping[str, Any]) -> Html:
@@ -201,10 +209,10 @@ def _data_section(report: Mapping[str, Any], run: Mapping[str, Any]) -> Html | N
     data = _data(report)
     if not data:
         return None
-    columns = part(run, "columns")
+    roles = part(run, "columns")
     facts: list[tuple[str, Html]] = []
     for role in ("input", "target", "group", "time"):
-        names = [columns[role]] if isinstance(columns.get(role), str) else listed(columns, role)
+        names = [roles[role]] if isinstance(roles.get(role), str) else listed(roles, role)
         told = [html("<bdi><code>{name}</code></bdi>", name=shortened(name)) for name in names]
         if told:
             facts.append((role, Html(", ".join(told))))
@@ -217,6 +225,7 @@ def _data_section(report: Mapping[str, Any], run: Mapping[str, Any]) -> Html | N
     for key, name in (
         ("moved", "duplicates put in the split of their first"),
         ("truncated", "texts read in part, as they are too long"),
+        ("flagged", "rows with cells that look like none of the training"),
         ("without_label", "rows without a label"),
     ):
         if data.get(key) is not None:
@@ -275,7 +284,7 @@ def _settings(report: Mapping[str, Any], run: Mapping[str, Any]) -> Html | None:
     facts: list[tuple[str, Html]] = []
     model = part(report, "model")
     for name, value in (
-        ("fine-tuned from", run.get("base_model")),
+        ("frozen encoder" if run.get("frozen") else "fine-tuned from", run.get("base_model")),
         ("network", None if run.get("base_model") else run.get("network")),
         ("model fingerprint", model.get("fingerprint")),
         ("machine", run.get("machine")),

@@ -1,73 +1,116 @@
-"""Texts through the pipeline: what is scored is what will be used."""
+"""Rows through the pipeline: what is scored is what will be used.
+
+A `Scorer` is all that an evaluation must know of a kind of rows: how a batch is asked, what is seen
+of it on the way, how a row is shown and its answer explained, by what parts the rows are told
+apart, what simpler models reach, and how new rows differ from the training. There is one for each
+kind that `collect` knows: `<kind>/scorer.py`, found by the name that a pipeline gives to what it
+reads.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from silmu import store
-from silmu.errors import InputError
+from silmu import registry, store
+from silmu.errors import InputError, UnknownTaskError
 from silmu.pipelines import pipeline
 from silmu.runtime import weights
-from silmu.runtime.processor import Processor
-from silmu.steps.evaluate.slices import script
+from silmu.steps.collect.dataset import Dataset
 
-logger = logging.getLogger("silmu")
+if TYPE_CHECKING:
+    from silmu.steps.evaluate.baselines import Baseline
+    from silmu.steps.evaluate.metrics import Scored
+    from silmu.steps.evaluate.rows import Rows
+    from silmu.steps.prepare.prepared import Prepared
 
-AT_ONCE = 2048
 
-Inputs = tuple[str, ...]
+@dataclass(frozen=True)
+class Answers:
+    """What came out for a batch of rows.
+
+    Attributes:
+        outputs: probabilities (rows, labels), or numbers (rows,) or (rows, targets).
+        spans: (rows, targets, 2), between which numbers the true ones are to be expected.
+        flags: by the place of a row, what the model found odd about it.
+    """
+
+    outputs: NDArray[Any]
+    spans: NDArray[Any] | None = None
+    flags: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
+
+
+class Seen(Protocol):
+    """What is noticed of rows while they are asked."""
+
+    def add(self, batch: pa.Table, answers: Answers) -> None:
+        """Notices one batch more."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Of some of the rows."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What a report says of it under `data`."""
+        ...
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the figures must know of it."""
+        ...
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What came out for rows, and what was seen of their texts on the way.
+    """What came out for rows, and what was seen of them on the way.
 
     Attributes:
-        outputs: probabilities (rows, labels) or numbers (rows,); NaN where a row failed.
+        outputs: probabilities (rows, labels), or numbers (rows,) or (rows, targets); NaN where a
+            row failed.
+        spans: as in `Answers`.
         failed: place and error of rows that could not be answered.
-        words: how many words each text has.
-        characters: how many characters.
-        scripts: the writing system of each.
-        truncated: how many texts are longer than the model reads.
+        seen: of all rows.
     """
 
-    outputs: NDArray[np.float32]
+    outputs: NDArray[Any]
+    spans: NDArray[Any] | None
     failed: list[tuple[int, str]]
-    words: NDArray[np.int64]
-    characters: NDArray[np.int64]
-    scripts: list[str]
-    truncated: int
+    seen: Seen
 
 
-@final
-class Scorer:
-    """A model folder that answers rows with the scores of all labels."""
+class Scorer(ABC):
+    """A model folder that answers rows with the scores of all labels, or with numbers."""
 
-    def __init__(self, model: Path | str) -> None:
-        self.pipe: Any = pipeline("text-classification", model=model)
-        folder = self.pipe.model.folder
-        self.processor = Processor.open(folder)
-        config = self.pipe.model.config
-        self.labels: tuple[str, ...] = tuple(config.id2label[i] for i in range(config.num_labels))
-        self.kind = self.processor.kind if self.processor else _kind(config.problem_type)
-        if self.kind == "number":
-            self.labels = ()
-        chosen = self.processor.thresholds if self.processor else None
+    many: ClassVar[str]
+    """What rows are called, such as `texts`."""
+
+    strong: ClassVar[str]
+    """The baseline that a model is compared with."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe = pipe
+        self.task: str = pipe.task
+        self.kind = self._kind()
+        self.targets: tuple[str, ...] = ()
+        """The names of several numbers that are told at once."""
+        config = pipe.model.config
+        named = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+        self.labels: tuple[str, ...] = () if self.kind == "number" else named
+        if self.kind == "number" and len(named) > 1:
+            self.targets = named
+        chosen = pipe.thresholds if self.kind == "multiple" else None
         self.thresholds = None if chosen is None else np.asarray(chosen, np.float64)
-        self.inputs = self.processor.inputs if self.processor else ()
-        limit = min(self.pipe.model.max_tokens, self.pipe.tokenizer.model_max_length)
-        self.max_length = self.processor.max_length if self.processor else limit
-        # A model of silmu's reads as much of a text as in training; of another, as it can.
-        self._options = {} if self.processor else {"truncation": True}
+        folder = pipe.model.folder
         self.name = Path(folder.name).name or folder.name
 
     @property
@@ -86,81 +129,144 @@ class Scorer:
                     digest.update(piece)
         return digest.hexdigest()
 
-    def outputs(self, inputs: Sequence[Inputs]) -> NDArray[np.float32]:
-        """Probabilities (rows, labels), or numbers (rows,); NaN where a row cannot be answered."""
-        return self._answered(list(inputs))[0]
+    @abstractmethod
+    def _kind(self) -> str:
+        """The kind of labels: `single`, `multiple`, `ordered` or `number`."""
 
-    def read(self, rows: Iterable[Inputs]) -> Passed:
-        """All rows, some thousands in memory at a time."""
-        outputs: list[NDArray[np.float32]] = []
+    @abstractmethod
+    def columns(self, dataset: Dataset) -> tuple[str, ...]:
+        """The columns that are asked.
+
+        Raises:
+            UsageError: the data has not those that the model reads.
+        """
+
+    @abstractmethod
+    def ask(self, batch: pa.Table) -> Answers:
+        """The answers to some rows.
+
+        Raises:
+            InputError: one of them cannot be answered.
+        """
+
+    @abstractmethod
+    def seen(self) -> Seen:
+        """Nothing yet."""
+
+    @abstractmethod
+    def baselines(self, prepared: Prepared, seed: int) -> dict[str, Baseline]:
+        """Simpler models, fitted on the training split; the strong one is among them."""
+
+    @abstractmethod
+    def details(
+        self, rows: Rows, scored: Scored, groups: NDArray[np.int64] | None, seed: int
+    ) -> dict[str, Any]:
+        """What a report tells of this kind of rows: their parts, the worst, what decides."""
+
+    @abstractmethod
+    def drift(
+        self, dataset: Dataset, passed: Passed, model: Path
+    ) -> tuple[dict[str, Any], list[str]]:
+        """How new rows differ from those of the training: details of a report, and sentences."""
+
+    def read(self, dataset: Dataset, chosen: NDArray[np.bool_] | None = None) -> Passed:
+        """All rows, or those that a mask chooses, some thousands in memory at a time."""
+        seen, names = self.seen(), self.columns(dataset)
+        outputs: list[NDArray[Any]] = []
+        spans: list[NDArray[Any]] = []
         failed: list[tuple[int, str]] = []
-        words: list[int] = []
-        characters: list[int] = []
-        scripts: list[str] = []
-        truncated = 0
-        source = iter(rows)
-        while part := list(islice(source, AT_ONCE)):
-            found, errors = self._answered(part)
-            failed.extend((len(words) + place, error) for place, error in errors)
-            outputs.append(found)
-            for texts in part:
-                joined = "\n".join(texts)
-                words.append(len(joined.split()))
-                characters.append(len(joined))
-                scripts.append(script(joined))
-                truncated += self._is_truncated(texts)
-        shape = (0,) if self.kind == "number" else (0, len(self.labels))
+        start = 0
+        for batch in _batches(dataset, names, chosen):
+            answers, errors = self._answered(batch)
+            failed.extend((start + place, error) for place, error in errors)
+            seen.add(batch, answers)
+            outputs.append(answers.outputs)
+            if answers.spans is not None:
+                spans.append(answers.spans)
+            start += len(batch)
+        empty = np.zeros((0, *self._shape), np.float32)
         return Passed(
-            np.concatenate([np.zeros(shape, np.float32), *outputs]),
+            np.concatenate([empty, *outputs]),
+            np.concatenate(spans) if spans else None,
             failed,
-            np.array(words, np.int64),
-            np.array(characters, np.int64),
-            scripts,
-            truncated,
+            seen,
         )
 
-    def _answered(self, part: list[Inputs]) -> tuple[NDArray[np.float32], list[tuple[int, str]]]:
-        failed: list[tuple[int, str]] = []
-        try:
-            answers: list[Any] = self._ask(part)
-        except InputError:
-            answers = []
-            for place, texts in enumerate(part):
-                try:
-                    answers.extend(self._ask([texts]))
-                except InputError as error:
-                    failed.append((place, error.message))
-                    answers.append([])
-        if self.kind == "number":
-            values = [answer[0]["score"] if answer else np.nan for answer in answers]
-            return np.array(values, np.float32), failed
+    def answered(self, batch: pa.Table) -> Answers:
+        """The answers to some rows, NaN for those that cannot be answered."""
+        return self._answered(batch)[0]
+
+    def labelled(self, answers: Sequence[Sequence[Mapping[str, Any]]]) -> NDArray[np.float32]:
+        """Scores by label as an array (rows, labels)."""
         place_of = {label: i for i, label in enumerate(self.labels)}
-        found = np.full((len(part), len(self.labels)), np.nan, np.float32)
+        found = np.full((len(answers), len(self.labels)), np.nan, np.float32)
         for row, answer in zip(found, answers, strict=True):
             for one in answer:
                 row[place_of[one["label"]]] = one["score"]
-        return found, failed
+        return found
 
-    def _ask(self, part: list[Inputs]) -> list[Any]:
-        asked = [_input(*texts) for texts in part]
-        return cast("list[Any]", self.pipe(asked, top_k=None, **self._options))
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Of the outputs of one row."""
+        width = len(self.labels or self.targets)
+        return (width,) if width else ()
 
-    def _is_truncated(self, texts: Inputs) -> bool:
-        # No tokenizer makes more tokens than bytes, but for those that mark beginning and end.
-        if sum(len(text.encode("utf-8", "replace")) for text in texts) + 4 <= self.max_length:
-            return False
-        first, *others = texts
+    def _answered(self, batch: pa.Table) -> tuple[Answers, list[tuple[int, str]]]:
+        """The answers to a batch, NaN for what cannot be answered, with place and error of that."""
         try:
-            found = self.pipe.tokenizer.encode(first, others[0] or None if others else None)
-            return len(found) > self.max_length
-        except InputError:
-            return False
+            return self.ask(batch), []
+        except InputError as error:
+            if len(batch) == 1:
+                return Answers(np.full((1, *self._shape), np.nan, np.float32)), [(0, error.message)]
+        half = len(batch) // 2
+        parts = [self._answered(batch.slice(0, half)), self._answered(batch.slice(half))]
+        return _joined([one for one, _ in parts], half), [
+            *parts[0][1],
+            *((half + place, error) for place, error in parts[1][1]),
+        ]
 
 
-def _input(text: str, pair: str | None = None) -> Any:
-    return text if pair is None else {"text": text, "text_pair": pair}
+def open_scorer(model: Path | str) -> Scorer:
+    """The scorer of a model folder, by what its pipeline reads.
+
+    Raises:
+        UnsupportedModelError: nothing in the folder tells its task.
+        UnknownTaskError: answers of its task are not scored.
+    """
+    pipe = pipeline(model=model)
+    if pipe.task not in (learnt := registry.tasks()):
+        raise UnknownTaskError(
+            f"`{model}` is for {pipe.task}, whose answers are not scored",
+            hint=f"models for {', '.join(learnt)} are evaluated",
+        )
+    return registry.scorer_class(pipe.rows)(pipe)
 
 
-def _kind(problem_type: str | None) -> str:
-    kinds = {"regression": "number", "multi_label_classification": "multiple"}
-    return kinds.get(problem_type or "", "single")
+def _joined(parts: Sequence[Answers], half: int) -> Answers:
+    spans = [one.spans for one in parts]
+    known = next((one for one in spans if one is not None), None)
+    if known is not None:
+        nothing = np.full(known.shape[1:], np.nan)
+        spans = [
+            np.repeat(nothing[None], len(one.outputs), axis=0) if one.spans is None else one.spans
+            for one in parts
+        ]
+    flags = {**parts[0].flags, **{half + i: told for i, told in parts[1].flags.items()}}
+    return Answers(
+        np.concatenate([one.outputs for one in parts]),
+        None if known is None else np.concatenate([one for one in spans if one is not None]),
+        flags,
+    )
+
+
+def _batches(
+    dataset: Dataset, names: Sequence[str], chosen: NDArray[np.bool_] | None
+) -> Iterator[pa.Table]:
+    start = 0
+    for batch in dataset.batches(names):
+        size = batch.num_rows
+        if chosen is not None:
+            batch = batch.take(pa.array(np.flatnonzero(chosen[start : start + size])))
+        start += size
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch])

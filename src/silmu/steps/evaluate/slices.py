@@ -1,8 +1,7 @@
-"""The same figure for parts of the rows: by a column, by writing system, by length."""
+"""Parts of rows, of which the same figure is told: by the values of a column."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,64 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from silmu.steps.evaluate.words import number
+
 MOST_VALUES = 20
 FEWEST_ROWS = 10
-LENGTH_BINS = 5
-LONGEST_WORD = 15
-"""Characters of a word in the mean at most, where words stand between blanks."""
-SCRIPT = "(script)"
+QUANTILES = 4
+"""So many parts of about equal size come of a column of numbers."""
+FEW_NUMBERS = 8
+"""Of so many different numbers each is a part."""
+MISSING = "(missing)"
 
-SCRIPTS = {
-    "Latin": re.compile("[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]"),
-    "Hangul": re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]"),
-    "Han": re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f]"),
-    "Kana": re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d]"),
-    "Cyrillic": re.compile("[\u0400-\u052f]"),
-    "Greek": re.compile("[\u0370-\u03ff\u1f00-\u1fff]"),
-    "Arabic": re.compile("[\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]"),
-    "Hebrew": re.compile("[\u0590-\u05ff]"),
-    "Devanagari": re.compile("[\u0900-\u097f]"),
-    "Bengali": re.compile("[\u0980-\u09ff]"),
-    "Tamil": re.compile("[\u0b80-\u0bff]"),
-    "Thai": re.compile("[\u0e00-\u0e7f]"),
-    "Georgian": re.compile("[\u10a0-\u10ff]"),
-    "Armenian": re.compile("[\u0530-\u058f]"),
-}
-"""The letters of writing systems."""
-
-BLANKLESS = re.compile(
-    "[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
-    "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d\u0e00-\u0e7f]"
-)
-"""Letters of scripts where a word between blanks is no good unit."""
+Part = tuple[str, str, NDArray[np.int64]]
+"""The column, its value, and the rows that have it."""
 
 
-def script(text: str) -> str:
-    """The writing system of most letters of a text.
-
-    >>> script("배송이 빨라요 OK"), script("3/10"), script("Fine.")
-    ('Hangul', 'none', 'Latin')
-    """
-    if text.isascii():
-        return "Latin" if SCRIPTS["Latin"].search(text) else "none"
-    text = text[:2000]
-    counts = Counter({name: len(one.findall(text)) for name, one in SCRIPTS.items()})
-    # Japanese is Han and kana together, and the kana tell it from Chinese.
-    if counts["Kana"]:
-        counts["Kana"] += counts.pop("Han")
-    name, most = counts.most_common(1)[0]
-    if most:
-        return name
-    return "other" if any(map(str.isalpha, text)) else "none"
-
-
-def by_value(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+def by_value(columns: Mapping[str, Sequence[Any]]) -> Iterator[Part]:
     """Column, value and rows of each part, the largest first; values of few rows go together.
 
     Columns of one value, or of more than 20, give nothing.
     """
     for column, values in columns.items():
-        texts = np.array(["(missing)" if value is None else str(value) for value in values], object)
+        texts = np.array([MISSING if value is None else str(value) for value in values], object)
         counts: Counter[str] = Counter(texts.tolist())
         if len(counts) > MOST_VALUES:
             continue
@@ -81,20 +43,31 @@ def by_value(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str, N
             yield column, "(others)", rest
 
 
-def by_length(
-    words: NDArray[np.int64], characters: NDArray[np.int64]
-) -> tuple[str, list[tuple[int, int, NDArray[np.int64]]]]:
-    """The unit, and shortest, longest and rows of each of about five parts of equal size.
+def by_quantile(column: str, values: NDArray[np.float64]) -> Iterator[Part]:
+    """The parts of a column of numbers, the smallest first, and the rows that have none.
 
-    Counted in words; in characters, where blanks do not tell words apart.
+    Few different numbers are parts of their own; parts of few rows give nothing.
+
+    >>> [(value, len(rows)) for _, value, rows in by_quantile("age", np.arange(40.0))]
+    [('0 to 9', 10), ('10 to 19', 10), ('20 to 29', 10), ('30 to 39', 10)]
     """
-    blankless = characters.sum() > LONGEST_WORD * words.sum()
-    unit, lengths = ("characters", characters) if blankless else ("words", words)
-    if not len(lengths):
-        return unit, []
-    inner = np.quantile(lengths, np.arange(1, LENGTH_BINS) / LENGTH_BINS, method="higher")
-    place = np.searchsorted(np.unique(inner), lengths, side="left")
-    parts = [np.flatnonzero(place == number) for number in range(int(place.max()) + 1)]
-    return unit, [
-        (int(lengths[rows].min()), int(lengths[rows].max()), rows) for rows in parts if len(rows)
-    ]
+    none = np.isnan(values)
+    known = values[~none]
+    distinct = np.unique(known)
+    lasts = distinct
+    if len(distinct) > FEW_NUMBERS:
+        shares = np.arange(1, QUANTILES) / QUANTILES
+        # Of the last part too, so that it ends somewhere.
+        lasts = np.unique([*np.quantile(known, shares, method="lower"), distinct[-1]])
+    place = np.searchsorted(lasts, values)
+    parts = [(np.flatnonzero((place == i) & ~none), last) for i, last in enumerate(lasts)]
+    large = [(rows, last) for rows, last in parts if len(rows) >= FEWEST_ROWS]
+    missing = np.flatnonzero(none)
+    if len(large) + (len(missing) >= FEWEST_ROWS) < 2:
+        return
+    for rows, last in large:
+        first = values[rows].min()
+        ends = number(last) if first == last else f"{number(first)} to {number(last)}"
+        yield column, ends, rows
+    if len(missing) >= FEWEST_ROWS:
+        yield column, MISSING, missing

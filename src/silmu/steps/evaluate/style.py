@@ -141,6 +141,7 @@ figcaption{font-weight:600;color:var(--ink);margin-bottom:.75rem}
 .curve{fill:none;stroke:var(--blue);stroke-width:2;stroke-linejoin:round}
 .chart .whisker{stroke:var(--blue);opacity:.55}
 .chart .dot{fill:var(--blue)}
+.band{fill:rgb(var(--blue-rgb)/.16);stroke:none}
 .speck{fill:rgb(var(--blue-rgb)/.45)}
 details{margin-top:1.25rem}
 summary{cursor:pointer;color:var(--blue);font-size:.9375rem;margin-bottom:.75rem}
@@ -153,6 +154,14 @@ blockquote{margin:0;white-space:pre-wrap;line-height:1.65;flex:1}
 -webkit-box-decoration-break:clone;box-decoration-break:clone}
 .for{background:rgb(var(--blue-rgb)/calc(var(--w)*.42))}
 .against{background:rgb(var(--warm-rgb)/calc(var(--w)*.5))}
+article .cells{display:grid;grid-template-columns:1fr;gap:0;padding:0;border:0;flex:1;
+align-content:start;font-size:.875rem}
+article .cells div{display:grid;grid-template-columns:minmax(5rem,2fr) 3fr auto;gap:.125rem .75rem;
+padding:.1875rem 0;border-bottom:1px solid var(--line)}
+article .cells div:last-child{border-bottom:0}
+article .cells dt{white-space:normal;overflow-wrap:anywhere}
+article .cells dd{font-weight:400;overflow-wrap:anywhere}
+article .cells .fig{font-size:.8125rem;color:var(--soft)}
 .cut{font-size:.8125rem;color:var(--amber-ink);background:var(--amber);padding:.0625rem .375rem;
 border-radius:.1875rem;white-space:nowrap}
 .words{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:.125rem .875rem;

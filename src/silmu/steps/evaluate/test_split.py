@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from silmu.errors import UsageError
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate import baselines, ledger
+from silmu.steps.evaluate import ledger
 from silmu.steps.evaluate.comparison import compare
 from silmu.steps.evaluate.history import history
 from silmu.steps.evaluate.judged import (
     Model,
-    Rows,
     data_of,
     details_of,
     groups_of,
@@ -31,10 +30,14 @@ from silmu.steps.evaluate.judged import (
     warnings_of,
     write,
 )
-from silmu.steps.evaluate.metrics import PRIMARY, Scored
+from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.report import Report
-from silmu.steps.evaluate.scoring import Scorer
-from silmu.steps.prepare.prepared import Prepared, chosen_texts
+from silmu.steps.evaluate.rows import Rows
+from silmu.steps.evaluate.scoring import Scorer, open_scorer
+from silmu.steps.prepare.prepared import Prepared
+
+AT_ONCE = 8192
+"""Rows that a baseline is asked at once."""
 
 
 def evaluate(
@@ -48,35 +51,37 @@ def evaluate(
     """Scores a model on the sealed test split, and writes what was found."""
     started = time.monotonic()
     seed = int(settings.get("seed") or 0)
-    scorer = Scorer(model)
+    scorer = open_scorer(model)
     _check(scorer, prepared)
     dataset, places = prepared.dataset, prepared.rows("test")
     if not len(places):
         raise UsageError("the test split has no rows", hint="prepare with test=0.1, say")
+    columns = scorer.columns(dataset)
     fingerprint, test = scorer.fingerprint, _fingerprint(dataset, places)
     looks = ledger.look(folder, model=fingerprint, test=test)
     beside = ledger.beside(folder, test=test)
 
-    passed = scorer.read(prepared.texts("test"))
-    rows = Rows(dataset, places, prepared.targets("test"), passed)
+    chosen = np.zeros(dataset.num_rows, bool)
+    chosen[places] = True
+    passed = scorer.read(dataset, chosen)
+    rows = Rows(dataset, columns, places, prepared.targets("test"), passed)
     ours = scored_rows(scorer, prepared.kind, rows)
     groups, by = groups_of(dataset, rows.places)
     models = {"": Model(ours)}
     if settings.get("baselines", True):
-        models |= _baselines(prepared, rows, seed)
+        models |= _baselines(scorer, prepared, rows, seed)
     judged = judge(models, groups, seed)
     own, others = judged.pop(""), judged
 
-    metric = PRIMARY[prepared.kind]
     compared = {
         name: compare(
-            metric, own.parts, one.parts, name=name, title=one.model.title, units=own.units
+            ours.metric, own.parts, one.parts, name=name, title=one.model.title, units=own.units
         )
         for name, one in others.items()
     }
-    strong = compared.pop("tfidf", None)
+    strong = compared.pop(scorer.strong, None)
     values = {
-        **head(scorer, prepared.kind, prepared.labels, fingerprint),
+        **head(scorer, fingerprint),
         "data": data_of(dataset, passed, rows)
         | {"counts": dict(prepared.counts), "moved": prepared.moved},
         "look": looks,
@@ -86,10 +91,10 @@ def evaluate(
         "comparison": strong and {**strong, "others": compared},
         "warnings": [
             *_looks_warnings(looks, beside),
-            *warnings_of(passed, rows, ours, prepared.labels, scorer, own.units),
+            *warnings_of(passed, rows, ours, prepared.labels, own.units),
         ],
         "seconds": {},
-        "details": details_of(scorer, own, rows, groups, by, seed)
+        "details": details_of(scorer, own, others, rows, groups, by, seed)
         | {
             "baselines": {name: one.model.about for name, one in others.items()},
             "drift": None,
@@ -103,35 +108,15 @@ def evaluate(
     return report
 
 
-def _baselines(prepared: Prepared, rows: Rows, seed: int) -> dict[str, Model]:
-    kind, labels = prepared.kind, prepared.labels
-    train = _fitting_rows(prepared, "train", seed)
-    validation = _fitting_rows(prepared, "validation", seed)
-    simple = baselines.simplest(kind, prepared.targets("train"), labels)
-    strong = baselines.fit(
-        kind, len(labels), train, validation, of=prepared.counts["train"], seed=seed
-    )
-    named = {"median" if kind == "number" else "majority": simple, "tfidf": strong}
+def _baselines(scorer: Scorer, prepared: Prepared, rows: Rows, seed: int) -> dict[str, Model]:
     everything = np.arange(len(rows))
+    parts = [everything[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
     found: dict[str, Model] = {}
-    for name, one in named.items():
-        parts = [everything[i : i + 8192] for i in range(0, len(rows), 8192)]
-        outputs = [one.outputs(["\n".join(text) for text in rows.texts(part)]) for part in parts]
-        scored = Scored.of(kind, rows.targets, np.concatenate(outputs), one.thresholds)
+    for name, one in scorer.baselines(prepared, seed).items():
+        outputs = np.concatenate([one.outputs(rows.batch(part)) for part in parts])
+        scored = Scored.of(prepared.kind, rows.targets, outputs, one.thresholds)
         found[name] = Model(scored, one.title, one.about)
     return found
-
-
-def _fitting_rows(prepared: Prepared, split: str, seed: int) -> baselines.Rows:
-    places = prepared.rows(split)
-    if len(places) > baselines.MOST_ROWS:
-        drawn = np.random.default_rng(seed).permutation(places)[: baselines.MOST_ROWS]
-        places = np.sort(drawn)
-    mask = np.zeros(prepared.dataset.num_rows, bool)
-    mask[places] = True
-    texts = ["\n".join(parts) for parts in chosen_texts(prepared.dataset, mask)]
-    table = prepared.dataset.take(places, prepared.dataset.roles.target)
-    return baselines.Rows(texts, prepared.target.encode(table))
 
 
 def _check(scorer: Scorer, prepared: Prepared) -> None:

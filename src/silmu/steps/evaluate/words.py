@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 LABEL = 48
@@ -73,6 +74,16 @@ def figure(value: float | None) -> str:
     return text.replace("-", "\u2212")
 
 
+def number(value: float) -> str:
+    """A number of the data, with the digits that it has, six at most.
+
+    >>> number(18.0), number(0.1 + 0.2), number(1234567.0)
+    ('18', '0.3', '1,234,567')
+    """
+    whole = float(value).is_integer() and abs(value) < 1e9
+    return (f"{int(value):,}" if whole else f"{value:.6g}").replace("-", "\u2212")
+
+
 def span(metric: Mapping[str, Any]) -> str:
     """The interval of a metric, in words.
 
@@ -109,9 +120,9 @@ def baseline_name(report: Mapping[str, Any], name: str) -> str:
 
 
 def baselines(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The metrics of each baseline, the strongest first."""
-    given = part(report, "baselines")
-    return {name: part(given, name) for name in sorted(given, key=lambda name: name != "tfidf")}
+    """The metrics of each baseline, first of that which the model is compared with."""
+    given, against = part(report, "baselines"), part(report, "comparison").get("against")
+    return {name: part(given, name) for name in sorted(given, key=lambda name: name != against)}
 
 
 def kept(data: Mapping[str, Any]) -> int:
@@ -161,15 +172,41 @@ def length(one: Mapping[str, Any]) -> str:
     return f"{ends} {one['unit']}"
 
 
+def time(seconds: float) -> str:
+    """A time as its day.
+
+    >>> time(0.0)
+    '1970-01-01'
+    """
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+def conversion(units: Mapping[str, Any]) -> str:
+    """What a column looks to have gone through, in words.
+
+    >>> conversion({"factor": 1000.0, "offset": 0.0, "told": "", "left": 0.02})
+    'perhaps in another unit: as if times 1,000'
+    """
+    how = "" if units["factor"] == 1 else f"times {number(units['factor'])}"
+    if units["offset"]:
+        sign = "plus" if units["offset"] > 0 else "minus"
+        how = f"{how} {sign} {number(abs(units['offset']))}".strip()
+    named = f" ({units['told']})" if units["told"] else ""
+    return f"perhaps in another unit: as if {how}{named}"
+
+
 def column_name(name: str) -> str:
     """A column as it is spoken of; the writing system is none of the data's own."""
     return "writing system" if name == "(script)" else name
 
 
 def labels_told(value: Any) -> str:
-    """A label, several of them, or a number."""
+    """A label, several of them, a number, or several by the names of their targets."""
     if isinstance(value, str):
         return shortened(value)
+    if isinstance(value, Mapping):
+        numbers = cast("Mapping[str, float]", value).items()
+        return ", ".join(f"{shortened(k, LABEL_OF_SEVERAL)} {figure(x)}" for k, x in numbers)
     if isinstance(value, list | tuple):
         several = cast("Sequence[str]", value)
         return ", ".join(shortened(one, LABEL_OF_SEVERAL) for one in several) or "(none)"

@@ -1,4 +1,4 @@
-"""Step 2, prepare: sealed splits, labels, and token ids of what training may see.
+"""Step 2, prepare: sealed splits, labels, and what a network reads of what training may see.
 
 The order is what keeps it honest: first the rows are split, then everything that is fitted is
 given the training rows alone, and the test rows are not read again until evaluate.
@@ -8,93 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from silmu import extras, store
-from silmu.errors import InputError, UnknownNameError, UsageError, WrongTypeError
+from silmu.errors import UsageError
 from silmu.runtime.folder import Folder
 from silmu.runtime.processor import FILE as PROCESSOR_FILE
 from silmu.runtime.processor import Processor
 from silmu.runtime.text import Tokenizer
+from silmu.steps.prepare.settings import TableSettings, TextSettings
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.prepare.labels import Labels
     from silmu.steps.prepare.prepared import Prepared
-    from silmu.steps.prepare.splits import Keys, Split
     from silmu.steps.prepare.texts import Texts
 
 logger = logging.getLogger("silmu")
 
 MOST_INPUTS = 2
-
-
-@final
-@dataclass(frozen=True)
-class Settings:
-    """What may be set of this step.
-
-    Attributes:
-        labels: `auto`, `single`, `multiple`, `ordered` or `number`.
-        order: the labels of `ordered` from first to last, where they are not numbers.
-        validation: the share of rows that training may look at without learning from them.
-        test: the share that only evaluate reads.
-        split: `auto`, `hash`, `stratified`, `group`, `time` or `given`.
-        near_duplicates: whether near duplicates, and not only equal texts, stay together.
-        seed: another one gives another split.
-        max_length: tokens read of a text; None for as many as 99.5 % of the training texts have.
-        vocabulary: `auto`, `bpe`, `unigram` or `characters`, where there is no backbone.
-        vocabulary_size: tokens at most; None for what suits the vocabulary.
-    """
-
-    labels: str = "auto"
-    order: tuple[str, ...] | None = None
-    validation: float = 0.1
-    test: float = 0.1
-    split: str = "auto"
-    near_duplicates: bool = True
-    seed: int = 0
-    max_length: int | None = None
-    vocabulary: str = "auto"
-    vocabulary_size: int | None = None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Settings from plain values, each checked.
-
-        Raises:
-            UnknownNameError: there is no such setting.
-            UsageError: a value that it cannot have.
-        """
-        names = [field.name for field in fields(cls)]
-        if unknown := [name for name in values if name not in names]:
-            raise UnknownNameError(
-                f"prepare has no setting {', '.join(unknown)}; it has {', '.join(names)}"
-            )
-        given = dict(values)
-        order = given.get("order")
-        if order is not None:
-            parts = order.split(",") if isinstance(order, str) else order
-            given["order"] = tuple(str(part).strip() for part in parts)
-        chosen = cls(**given)
-        for name in ("validation", "test"):
-            share = getattr(chosen, name)
-            if not isinstance(share, int | float) or isinstance(share, bool):
-                raise WrongTypeError(f"{name} is {share!r}; it must be a number such as 0.1")
-            if not 0 < share < 1:
-                raise UsageError(f"{name} is {share}; it must lie between 0 and 1")
-        if chosen.validation + chosen.test >= 1:
-            raise UsageError(
-                f"validation {chosen.validation} and test {chosen.test} leave nothing to train on"
-            )
-        return chosen
 
 
 def prepare_texts(
@@ -120,8 +55,9 @@ def prepare_texts(
     extras.require("data")
     from silmu.steps.prepare import prepared, splits, texts
     from silmu.steps.prepare import schema as schemas
+    from silmu.steps.prepare.deal import deal
 
-    chosen = Settings.of(settings or {})
+    chosen = TextSettings.of(settings or {})
     roles = dataset.roles
     if not 1 <= len(roles.input) <= MOST_INPUTS:
         raise UsageError(
@@ -131,14 +67,8 @@ def prepare_texts(
     pairs = len(roles.input) > 1
     everything = np.ones(dataset.num_rows, bool)
     keys = splits.keys(prepared.chosen_texts(dataset, everything), near=chosen.near_duplicates)
-    split, labels = _split_and_labels(dataset, keys, chosen)
+    split, labels, targets = deal(dataset, keys, chosen)
     counts = {name: int((split.sides == i).sum()) for i, name in enumerate(prepared.SPLITS)}
-    placed = np.flatnonzero(split.sides != splits.OUT).astype(np.int64)
-    numbers = dataset.row_numbers[placed]
-    told = labels.encode(dataset.take(placed, roles.target), numbers)
-    targets = np.zeros((dataset.num_rows, *told.shape[1:]), told.dtype)
-    targets[placed] = told
-    _say_split(split, counts, labels, targets)
 
     # From here on the training rows are all that a fitting function is given.
     in_train = split.sides == splits.TRAIN
@@ -207,11 +137,36 @@ def prepare_texts(
     return prepared.Prepared.open(folder, dataset)
 
 
+def prepare_tables(
+    dataset: Dataset, folder: str | Path, *, settings: Mapping[str, Any] | None = None
+) -> Prepared:
+    """Splits a dataset, and makes the rows of training and validation into numbers.
+
+    Args:
+        dataset: of any columns, and one or more targets.
+        folder: where to leave it, which must not exist.
+        settings: by the names of `TableSettings`.
+
+    Raises:
+        UsageError: a setting that does not fit the columns.
+        InputError: too few rows, labels, or examples of a label; or no column tells anything.
+        MissingExtraError: `silmu[data]` is not installed.
+    """
+    extras.require("data")
+    from silmu.steps.prepare import tables
+    from silmu.steps.prepare.deal import deal
+
+    chosen = TableSettings.of(settings or {})
+    chosen.check_names(dataset.roles.input)
+    split, labels, targets = deal(dataset, tables.keys(dataset), chosen)
+    return tables.write_tables(dataset, folder, chosen, split, labels, targets)
+
+
 def _fit_tokenizer(
     writer: store.FolderWriter,
     training: Texts,
     num_texts: int,
-    settings: Settings,
+    settings: TextSettings,
     backbone: str | Path | None,
     *,
     pairs: bool,
@@ -246,68 +201,6 @@ def _fit_tokenizer(
     )
     # Opened anew with all its files, as the pipeline will: its special tokens are known only now.
     return Tokenizer.open(Folder(writer.path(f"{home}tokenizer.json").parent, "it")), max_length
-
-
-def _split_and_labels(dataset: Dataset, keys: Keys, settings: Settings) -> tuple[Split, Labels]:
-    """The sides of the rows, and the labels of those that are trained on.
-
-    `auto` deals by hash, and only where that leaves a label or a split with too little, by label.
-    """
-    from silmu.steps.prepare import labels, splits
-
-    def dealt(method: str) -> tuple[Split, Labels]:
-        found = splits.split(
-            dataset,
-            keys,
-            method,
-            validation=settings.validation,
-            test=settings.test,
-            seed=settings.seed,
-        )
-        rows = np.flatnonzero(found.sides == splits.TRAIN).astype(np.int64)
-        target = dataset.roles.target
-        table = dataset.take(rows, target)
-        fitted = labels.fit(table, target, settings.labels, settings.order)
-        return found, fitted
-
-    method = splits.choose(dataset, settings.split)
-    if settings.split != "auto" or method != "hash":
-        return dealt(method)
-    try:
-        return dealt(method)
-    except InputError as error:
-        try:
-            found = dealt("stratified")
-        except InputError:
-            raise error from None
-        logger.warning(
-            "split by label and not by hash, since %s: rows that are added later may move others "
-            "to another split",
-            error.message,
-        )
-        return found
-
-
-def _say_split(
-    split: Split, counts: Mapping[str, int], labels: Labels, targets: NDArray[Any]
-) -> None:
-    """Tells what was done with the rows, and which labels are not there to be judged."""
-    sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    logger.info("split by %s: %s", split.method, sizes)
-    if split.moved:
-        logger.info("%s duplicates were put on the side of the row they repeat", f"{split.moved:,}")
-    for reason, count in split.left_out.items():
-        logger.warning("%s rows are in no split: %s", f"{count:,}", reason)
-    for side, name in enumerate(counts):
-        there = targets[split.sides == side]
-        if labels.kind == "multiple":
-            seen = set(np.flatnonzero(there.any(axis=0)).tolist())
-        else:
-            seen = set(np.unique(there).tolist())
-        lacking = [one for i, one in enumerate(labels.names) if i not in seen]
-        if lacking:
-            shown = ", ".join(map(repr, lacking[:5])) + (", ..." if len(lacking) > 5 else "")
-            logger.warning("the %s split has no example of %s", name, shown)
 
 
 def _say_texts(

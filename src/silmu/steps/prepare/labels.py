@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from silmu.errors import InputError, UnknownNameError, UsageError
+from silmu.runtime import cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,10 @@ MOST_PARTS = 200
 """As many labels as a text with separators may be made of, if nobody says that it holds several."""
 LEAST = 2
 """Examples of a label that the training split must hold."""
+LARGEST = 1e30
+"""Numbers to be told are smaller, since networks compute with 32 bits."""
+FINEST = 1e-6
+"""They differ at least by this share of their size, for the same reason."""
 
 
 @final
@@ -39,8 +44,8 @@ class Labels:
         kind: one of KINDS.
         names: of the labels, in the order of their numbers; none for numbers.
         columns: the target columns.
-        form: how a row says what it is: `value`, `separated` (by `separator`), `list`, or
-            `columns` (a 0/1 column for each label).
+        form: how a row says what it is: `value`, `separated` (by `separator`), `list`, `columns`
+            (a 0/1 column for each label), or `numbers` (several columns of numbers).
         counts: how many training rows have each label.
         mean: of the training rows' numbers; 0 for labels.
         deviation: of the same; 1 for labels.
@@ -69,7 +74,8 @@ class Labels:
         return {**asdict(self), **sequences}
 
     def encode(self, table: pa.Table, numbers: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """The targets of rows as numbers: int64 (rows,), uint8 (rows, labels) or float32 (rows,).
+        """The targets of rows: int64 (rows,), uint8 (rows, labels), float32 (rows,) or, of several
+        columns of numbers, (rows, columns).
 
         Args:
             table: with the target columns.
@@ -84,12 +90,14 @@ class Labels:
             flags = [_flags(table.column(name)) for name in self.columns]
             _refuse_missing(self.columns, flags, numbers)
             return np.stack(flags, axis=1).astype(np.uint8)
+        if self.form == "numbers":
+            several = [_numbers_of(table, name) for name in self.columns]
+            _refuse_missing(self.columns, several, numbers)
+            return np.stack(several, axis=1).astype(np.float32)
         (name,) = self.columns
         column = _flat(table.column(name))
         if self.kind == "number":
-            values = _numbers(column)
-            if values is None:
-                raise InputError(f"`{name}` holds what is not a number", hint=_NUMBER_HINT)
+            values = _numbers_of(table, name)
             _refuse_missing([name], [values], numbers)
             return values.astype(np.float32)
         if self.kind != "multiple":
@@ -138,14 +146,15 @@ def fit(
         columns: their names.
         kind: one of KINDS, or `auto`: several columns of 0 and 1, lists, and texts made of a few
             parts with `;`, `|` or `,` between are `multiple`; numbers of more than 20 different
-            values are `number`; all else is `single`.
+            values are `number`; all else is `single`. `names` is the same without `number`, and
+            `numbers` is `number` for one column or several.
         order: the labels of `ordered` from first to last, where they are not numbers.
 
     Raises:
         InputError: too few labels, or too few examples of one.
         UsageError: the columns do not hold what is asked for.
     """
-    if kind not in ("auto", *KINDS):
+    if kind not in ("auto", "names", "numbers", *KINDS):
         raise UnknownNameError(f"labels is {kind!r}; it may be auto, {', '.join(KINDS)}")
     if not columns:
         raise UsageError("no target column is known", hint="name it: --target COLUMN")
@@ -155,12 +164,35 @@ def fit(
     column = _flat(table.column(name))
     if column.null_count:
         raise InputError(f"{column.null_count:,} rows have no `{name}`")
-    chosen = _kind(column) if kind == "auto" else kind
+    chosen = kind_of(table, columns, kind)
     if chosen == "number":
         return _of_numbers(column, name)
     if chosen == "multiple":
         return _of_sets(column, name)
     return _of_values(column, name, chosen, order)
+
+
+def kind_of(table: pa.Table, columns: Sequence[str], kind: str) -> str:
+    """One of KINDS: what `fit` makes of target columns."""
+    if len(columns) > 1:
+        return "number" if kind == "numbers" else "multiple"
+    if kind in ("auto", "names"):
+        found = _kind(_flat(table.column(columns[0])))
+        return "single" if kind == "names" and found == "number" else found
+    return "number" if kind == "numbers" else kind
+
+
+def scarce(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the labels of a table are so rare that their rows are left out.
+
+    None, where they are so many that the column hardly is one of labels, which `fit` then tells.
+
+    Args:
+        counts: (labels,) rows of each to learn from.
+    """
+    few = counts < LEAST
+    is_of_labels = len(counts) <= MOST_LABELS and few.sum() <= max(FEW, len(counts) // 2)
+    return few if is_of_labels and (~few).sum() > 1 else np.zeros(len(counts), bool)
 
 
 def label_texts(column: Any) -> Any:
@@ -177,7 +209,11 @@ def label_texts(column: Any) -> Any:
     return column.cast(pa.string())
 
 
-_NUMBER_HINT = "write numbers as 1234.5, or take labels=single"
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]*)?$"
+_NUMBER_HINT = (
+    "write numbers as 1234.5; names are told with labels=single, or of a table by "
+    "tabular-classification"
+)
 
 
 def _of_values(column: Any, name: str, kind: str, order: Sequence[str] | None) -> Labels:
@@ -194,7 +230,8 @@ def _of_values(column: Any, name: str, kind: str, order: Sequence[str] | None) -
         raise InputError(
             f"`{name}` has {len(counts):,} different values in {len(column):,} rows of the "
             f"training split, of which {rare:,} stand there once: that is too many for labels",
-            hint="name the column of the labels with --target, or take labels=number",
+            hint="name the column of the labels with --target; numbers are told with "
+            "labels=number, or of a table by tabular-regression",
         )
     names = _in_order(list(counts), name, order) if kind == "ordered" else by_value(counts)
     _refuse_few(name, names, [counts.get(label, 0) for label in names])
@@ -251,7 +288,11 @@ def _of_sets(column: Any, name: str) -> Labels:
 
 
 def _of_columns(table: pa.Table, columns: Sequence[str], kind: str) -> Labels:
-    if kind not in ("auto", "multiple"):
+    if kind == "numbers":
+        for name in columns:
+            _of_numbers(_flat(table.column(name)), name)
+        return Labels("number", (), tuple(columns), "numbers", None, ())
+    if kind not in ("auto", "names", "multiple"):
         raise UsageError(f"labels={kind} takes one target column, and {len(columns)} are named")
     flags = [_flags(table.column(name)) for name in columns]
     _refuse_missing(columns, flags, np.arange(1, table.num_rows + 1, dtype=np.int64))
@@ -264,13 +305,20 @@ def _of_columns(table: pa.Table, columns: Sequence[str], kind: str) -> Labels:
 def _of_numbers(column: Any, name: str) -> Labels:
     values = _numbers(column)
     if values is None:
-        raise UsageError(f"`{name}` holds what is not a number", hint=_NUMBER_HINT)
+        raise UsageError(_no_number(column, name), hint=_NUMBER_HINT)
     bad = int((~np.isfinite(values)).sum())
     if bad:
         raise InputError(f"{bad:,} rows have a `{name}` that is no finite number")
     if not len(values) or values.min() == values.max():
         raise InputError(f"every row of the training split has the same `{name}`")
+    _refuse_large(name, values)
     mean, deviation = float(values.mean()), float(values.std())
+    if deviation < FINEST * np.abs(values).max():
+        raise InputError(
+            f"`{name}` is {mean:g} in the mean, and differs by {deviation:g} only, which is too "
+            "little to be told by numbers of 32 bits",
+            hint=f"subtract {mean:.0f} from it, with --query",
+        )
     return Labels("number", (), (name,), "value", None, (), mean, deviation)
 
 
@@ -326,6 +374,33 @@ def _sets(
     return distinct, encoded.indices.to_numpy().astype(np.int64)
 
 
+def _numbers_of(table: pa.Table, name: str) -> NDArray[np.float64]:
+    column = _flat(table.column(name))
+    values = _numbers(column)
+    if values is None:
+        raise InputError(_no_number(column, name), hint=_NUMBER_HINT)
+    _refuse_large(name, values)
+    return values
+
+
+def _no_number(column: Any, name: str) -> str:
+    several: list[Any] = column.to_pylist()
+    strange = np.flatnonzero(cells.numbers(several)[1]).tolist()
+    codes = (i for i, value in enumerate(several) if str(value).lstrip(" +-")[:1] == "0")
+    example = next((several[i] for i in (*strange, *codes)), "what")
+    return f"`{name}` holds {example!r}, which is not a number"
+
+
+def _refuse_large(name: str, values: NDArray[np.float64]) -> None:
+    with np.errstate(invalid="ignore"):
+        large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(large):
+        raise InputError(
+            f"`{name}` holds {values[large[0]]:g}; numbers to be told are at most {LARGEST:g}",
+            hint="divide it by something, or tell its logarithm, with --query",
+        )
+
+
 def _numbers(column: Any) -> NDArray[np.float64] | None:
     """A column as float64, NaN where a value is missing; None if it does not hold numbers."""
     kind = column.type
@@ -337,12 +412,17 @@ def _numbers(column: Any) -> NDArray[np.float64] | None:
         named = pc.match_substring_regex(column, r"^[+-]?0[0-9]")
         if pc.any(named).as_py():
             return None
+        grouped = pc.match_substring_regex(column, _THOUSANDS)
+        if pc.any(grouped).as_py():
+            column = pc.if_else(grouped, pc.replace_substring(column, ",", ""), column)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         return None
+    exact = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     try:
-        return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        column = column.cast(pa.float64(), safe=exact)
     except pa.ArrowInvalid:
         return None
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _flags(column: Any) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
 ABOUT, SPLIT_FILE, PROCESSOR, SCHEMA = "prepared.json", "splits.arrow", "processor", "schema.json"
+FEATURES = "features"
 BATCH = 4096  # rows of a record batch of features
 
 
@@ -153,12 +154,21 @@ class Prepared:
 
     def features(self, split: str) -> Features:
         """The token ids of the training or the validation split."""
+        path = self.features_path(split)
+        return Features(path.with_name(f"{path.name}.arrow"))
+
+    def features_path(self, split: str) -> Path:
+        """Where the features of the training or the validation split are.
+
+        Raises:
+            UnknownNameError: there are none of that split.
+        """
         if _number(split) == SPLITS.index("test"):
             raise UnknownNameError(
                 "the test split has no features: it is sealed until evaluate reads its rows",
                 hint="features('validation') is what training may look at",
             )
-        return Features(self.path / "features" / f"{split}.arrow")
+        return self.path / FEATURES / split
 
     def texts(self, split: str) -> Iterator[tuple[str, ...]]:
         """The input columns of each row of a split, in order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from silmu.errors import InputError, UnknownNameError, UsageError
 from silmu.steps.collect import duplicates
+from silmu.steps.prepare import labels
 from silmu.steps.prepare.labels import label_texts
 
 if TYPE_CHECKING:
@@ -153,6 +154,41 @@ def split(
         )
     kept = {reason: count for reason, count in left_out.items() if count}
     return Split(sides.astype(np.int8), leaders, method, moved, kept)
+
+
+def without_scarce(dataset: Dataset, found: Split, *, by_training: bool) -> Split:
+    """Leaves out rows whose label is too rare to be learnt.
+
+    Args:
+        dataset: of labels, one a row.
+        found: how it was split.
+        by_training: whether the rows of the training split must be enough, or those of all.
+
+    Raises:
+        InputError: nothing is left of a split.
+    """
+    codes = _codes(dataset, dataset.roles.target)
+    placed = found.sides != OUT
+    size = int(codes.max(initial=-1)) + 1
+    there = np.flatnonzero(np.bincount(codes[placed], minlength=size))
+    counts = np.bincount(codes[found.sides == TRAIN if by_training else placed], minlength=size)
+    scarce = np.zeros(size, bool)
+    scarce[there] = labels.scarce(counts[there])
+    out = placed & scarce[codes]
+    if not out.any():
+        return found
+    sides = np.where(out, np.int8(OUT), found.sides)
+    rows = np.flatnonzero(out)
+    names = label_texts(dataset.take(rows, dataset.roles.target).column(0)).unique().to_pylist()
+    shown = ", ".join(f"'{name}'" for name in sorted(names)[:5])
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    reason = f"fewer than {labels.LEAST} rows to learn from have their label, {shown}{more}"
+    if not all((sides == side).any() for side in (TRAIN, VALIDATION, TEST)):
+        raise InputError(
+            f"a split stays empty, since rows are left out: {reason}",
+            hint="collect more rows, or take another way to split",
+        )
+    return replace(found, sides=sides, left_out={**found.left_out, reason: len(rows)})
 
 
 def _uniform(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from silmu.steps.train.validation import loss
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,21 +31,14 @@ def temperature(kind: str, logits: NDArray[np.floating[Any]], targets: NDArray[A
     """
     wide: NDArray[np.float64] = logits.astype(np.float64)
 
-    def loss(inverse: float) -> float:
-        scaled: NDArray[np.float64] = wide * inverse
-        if kind == "multiple":
-            softened: NDArray[np.float64] = np.logaddexp(0.0, scaled)
-            lost: NDArray[np.float64] = softened - scaled * targets
-            return float(lost.mean())
-        shifted: NDArray[np.float64] = scaled - scaled.max(1, keepdims=True)
-        own: NDArray[np.float64] = shifted[np.arange(len(targets)), targets]
-        return float((np.log(np.exp(shifted).sum(1)) - own).mean())
+    def lost(inverse: float) -> float:
+        return loss(kind, wide * inverse, targets)
 
     # The loss is convex in the inverse, so a third of the range can be left out at each look.
     low, high = 1 / MOST, 1 / LEAST
     for _ in range(60):
         first, second = low + (high - low) / 3, high - (high - low) / 3
-        if loss(first) <= loss(second):
+        if lost(first) <= lost(second):
             high = second
         else:
             low = first

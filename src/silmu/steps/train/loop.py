@@ -14,9 +14,9 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -27,6 +27,7 @@ from torch import Tensor
 from silmu import store
 from silmu.errors import Interrupted, StoreError, TrainingError, UsageError
 from silmu.steps.design.cost import autocast
+from silmu.steps.design.memory import is_about_memory
 from silmu.steps.train import checkpoints as kept
 from silmu.steps.train.batches import Plan, derive, load, seed_all
 from silmu.steps.train.checkpoints import Best, Checkpoints, State
@@ -45,6 +46,9 @@ LINES = 1000
 
 UNCHECKED = 20
 """How many losses may wait on an accelerator before it is asked whether they are numbers."""
+
+Hopeless = Callable[[float, float], bool]
+"""Whether to give up: asked with the share of the steps that are done, and the best metric."""
 
 _NO_EFFECT = ("workers", "checkpoint_seconds", "keep", "fingerprint")
 
@@ -92,6 +96,13 @@ class Training:
     fingerprint: str = ""
     """Of the data and of whatever else decides the result."""
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], *, fingerprint: str) -> Training:
+        """The settings of the loop, out of all settings."""
+        names = {field.name for field in fields(cls)}
+        own = {name: value for name, value in settings.items() if name in names}
+        return cls(**own, fingerprint=fingerprint)
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulation", "evaluations"):
             _need(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
@@ -133,13 +144,18 @@ class Outcome:
     epoch: float
     seconds: float
     stopped: str
-    """Why it ended: `epochs`, `max_steps` or `patience`."""
+    """Why it ended: `epochs`, `max_steps`, `patience` or `hopeless`."""
     steps: int
     """How many steps were done in all."""
 
 
 def fit(
-    objective: Objective, training: Training, folder: Path, *, progress: Progress | None = None
+    objective: Objective,
+    training: Training,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    hopeless: Hopeless | None = None,
 ) -> Outcome:
     """Train a network, and leave it with the weights that did best on the validation split.
 
@@ -152,6 +168,8 @@ def fit(
         training: how.
         folder: where the checkpoints and `log.jsonl` are.
         progress: what shows how it goes; a line on stderr unless given.
+        hopeless: asked after each validation; where it says yes, training ends there. To the same
+            question it must always answer the same, also to one who resumes.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came; the step was finished and all is saved.
@@ -169,7 +187,7 @@ def fit(
         progress = progress if ranks.leads else Progress(quiet=True)
         stack.callback(progress.close)
         signals = stack.enter_context(_Signals(progress))
-        return _Loop(objective, training, folder, ranks, signals, progress).run()
+        return _Loop(objective, training, folder, ranks, signals, progress, hopeless).run()
 
 
 # ── the loop ───────────────────────────────────────────────────────────────────────────────────
@@ -185,9 +203,10 @@ class _Loop:
         ranks: Ranks,
         signals: _Signals,
         progress: Progress,
+        hopeless: Hopeless | None,
     ) -> None:
         self.objective, self.training, self.ranks = objective, training, ranks
-        self.signals, self.progress = signals, progress
+        self.signals, self.progress, self.hopeless = signals, progress, hopeless
         self.network = objective.network.to(ranks.device)
         self.plan = Plan(
             objective.num_examples,
@@ -259,7 +278,7 @@ class _Loop:
             if self.signals.came and not isinstance(error, TrainingError):
                 # The same signal ended those that make batches, or that train with us.
                 raise self._interrupted(saved=False) from error
-            if not _is_about_memory(error):
+            if not is_about_memory(error):
                 raise
             raise self._too_little_memory() from error
         finally:
@@ -286,8 +305,14 @@ class _Loop:
         if patience is not None and state.waited >= patience and state.evaluated == state.step:
             return "patience"
         if state.step < self.total:
-            return ""
+            return "hopeless" if self._is_hopeless() else ""
         return "epochs" if self.total % self.plan.per_epoch == 0 else "max_steps"
+
+    def _is_hopeless(self) -> bool:
+        state = self.state
+        if self.hopeless is None or state.best is None or state.evaluated != state.step:
+            return False
+        return self.hopeless(state.step / self.total, state.best.metric)
 
     def _validates_after(self, step: int) -> bool:
         if step == 0 or step == self.total:
@@ -559,14 +584,6 @@ class _Loop:
             f"too little memory at step {step + 1} for {size} examples at once{longest}; {saved}",
             hint=f"start a run with accumulation = {2 * pieces}: equal batches, smaller pieces",
         )
-
-
-def _is_about_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # Linux ends whoever it finds when memory runs out; it may be a loader's worker.
-    signs = ("can't allocate memory", "not enough memory", "killed by signal: killed")
-    return any(sign in str(error).lower() for sign in signs)
 
 
 # ── around it ──────────────────────────────────────────────────────────────────────────────────

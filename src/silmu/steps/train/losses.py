@@ -6,18 +6,12 @@ The sum of several parts of a batch, divided by the sum of their divisors, is th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from silmu.errors import UnknownNameError, UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(logits, targets) -> the sum of losses, and by what to divide it."""
@@ -100,41 +94,14 @@ def earth_movers(
 
 
 def huber(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a standardised number: logits (rows, 1), targets (rows,).
+    """Of a standardised number: logits (rows, 1), targets (rows,); or of several: both (rows, n).
 
     Beyond one standard deviation an error counts by its size, no longer by its square, so that
     single wild values do not rule (Huber 1964, https://doi.org/10.1214/aoms/1177703732).
     """
-    found, sought = logits.squeeze(-1), targets.to(logits.dtype)
+    found, sought = logits.reshape(targets.shape), targets.to(logits.dtype)
     total = functional.huber_loss(found, sought, reduction="sum")
-    return total, logits.new_tensor(float(len(logits)))
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What numbers are shifted and divided by, so that they are near 0 and of size 1."""
-
-    mean: float
-    deviation: float
-
-    @classmethod
-    def of(cls, targets: NDArray[Any]) -> Scale:
-        """The mean and the standard deviation of the targets of training.
-
-        >>> import numpy as np
-        >>> Scale.of(np.array([1.0, 3.0]))
-        Scale(mean=2.0, deviation=1.0)
-        """
-        wide = targets.astype("float64")
-        return cls(float(wide.mean()), float(wide.std()) or 1.0)
-
-    def inward(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """From the user's unit."""
-        return ((values.astype("float64") - self.mean) / self.deviation).astype("float32")
-
-    def outward(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Back to the user's unit."""
-        return values.astype("float64") * self.deviation + self.mean
+    return total, logits.new_tensor(float(found.numel()))
 
 
 def _on(weights: Tensor | None, logits: Tensor) -> Tensor | None:

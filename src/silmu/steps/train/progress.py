@@ -6,8 +6,9 @@ import shutil
 import sys
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO, final
+
+from silmu.steps.design.plan import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,10 +25,14 @@ class Progress:
     Args:
         quiet: show nothing.
         stream: where to; stderr unless given.
+        name: of one training among several, which begins each line; validations then have no line
+            that stays.
     """
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.quiet = quiet
+    def __init__(
+        self, *, quiet: bool = False, stream: TextIO | None = None, name: str = ""
+    ) -> None:
+        self.quiet, self.name = quiet, name
         self.stream = sys.stderr if stream is None else stream
         self.live = self.stream.isatty()
         self._shown = self._started = time.monotonic()
@@ -35,6 +40,12 @@ class Progress:
         self._last = 0
         self._width = 0
         self._metric = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def step(self, step: int, total: int, epoch: int, epochs: int, loss: float, size: int) -> None:
         """Tell of a step of `size` examples that is done; most calls show nothing."""
@@ -46,17 +57,27 @@ class Progress:
             return
         rate = size * (step - self._last) / max(now - self._shown, 1e-9)
         self._shown, self._last = now, step
-        parts = [f"step {step:,}/{total:,}", f"epoch {epoch}/{epochs}"]
+        parts = [self.name, f"step {step:,}/{total:,}", f"epoch {epoch}/{epochs}"]
         if step > self._first:
             left = (now - self._started) / (step - self._first) * (total - step)
-            parts.append(f"ends {_clock(left)}")
+            parts.append(f"ends {clock(left)}")
         # What a narrow terminal cuts off comes last.
         parts += [f"loss {loss:.4f}", self._metric, f"{rate:,.0f} examples/s"]
         self._show("  ".join(filter(None, parts)))
 
+    def part(self, done: int, total: int, what: str, left: float) -> None:
+        """Tell how much of a work is done that will take so many seconds more."""
+        now = time.monotonic()
+        if self.quiet or now - self._shown < (LIVE if self.live else PLAIN):
+            return
+        self._shown = now
+        self._show(f"{done:,} of {total:,} {what}  ends {clock(left)}")
+
     def validated(self, step: int, metric: str, value: float, *, better: bool) -> None:
         """Tell of a validation."""
         self._metric = f"{metric} {value:.4f}"
+        if self.name:
+            return
         mark = ", the best so far" if better else ""
         self.note(f"step {step:,}: {self._metric} on validation{mark}")
 
@@ -89,12 +110,6 @@ class Progress:
         with suppress(RuntimeError, OSError, ValueError):
             self.stream.write(text)
             self.stream.flush()
-
-
-def _clock(seconds: float) -> str:
-    now = datetime.now()
-    end = now + timedelta(seconds=min(seconds, 1e8))
-    return end.strftime("%H:%M" if end.date() == now.date() else "%Y-%m-%d %H:%M")
 
 
 @final

@@ -7,31 +7,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from silmu.steps.prepare.thresholds import choose_thresholds, f1_macro
+from silmu.steps.prepare.thresholds import choose_thresholds
 from silmu.steps.train import losses
 from silmu.steps.train.calibration import temperature
-from silmu.steps.train.loop import Training
 from silmu.steps.train.objective import Objective
+from silmu.steps.train.validation import METRICS, Scale, measured, sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from silmu.steps.prepare.prepared import Features, Prepared
-
-METRICS = {
-    "single": ("accuracy", True),
-    "ordered": ("mean_absolute_error", False),
-    "multiple": ("f1_macro", True),
-    "number": ("mean_absolute_error", False),
-}
-"""By what the best weights are chosen on the validation split, and whether more is better."""
 
 VALIDATION_TOKENS = 4096
 """How many tokens, padding included, are evaluated at once."""
@@ -62,7 +53,7 @@ class TextObjective(Objective):
             label_smoothing=float(settings.get("label_smoothing") or 0),
         )
         # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
-        self.scale = losses.Scale.of(self.train.targets) if prepared.kind == "number" else None
+        self.scale = Scale.of(self.train.targets) if prepared.kind == "number" else None
         config: Any = getattr(network, "config", None)
         self.pad: int = getattr(config, "pad_token_id", None) or 0
 
@@ -85,7 +76,7 @@ class TextObjective(Objective):
         """The loss and the metrics of the validation split."""
         logits, targets = self.validation_logits()
         total, weight = self._loss(torch.from_numpy(logits), torch.from_numpy(targets))
-        return {"loss": float(total / weight), **_metrics(self.kind, logits, targets, self.scale)}
+        return {"loss": float(total / weight), **measured(self.kind, logits, targets, self.scale)}
 
     def validation_logits(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """(examples, outputs) for the validation split, and its targets as training sees them."""
@@ -153,32 +144,4 @@ def calibrated(objective: TextObjective) -> tuple[float, list[float] | None]:
     divisor = temperature(objective.kind, logits, targets)
     if objective.kind != "multiple":
         return divisor, None
-    return divisor, choose_thresholds(_sigmoid(logits / divisor), targets)
-
-
-def training(settings: Mapping[str, Any], *, fingerprint: str) -> Training:
-    """The settings of the loop, out of all settings."""
-    names = {field.name for field in fields(Training)}
-    own = {name: value for name, value in settings.items() if name in names}
-    return Training(**own, fingerprint=fingerprint)
-
-
-def _metrics(
-    kind: str, logits: NDArray[np.float32], targets: NDArray[Any], scale: Any
-) -> dict[str, float]:
-    if kind == "number":
-        error = scale.outward(logits[:, 0]) - scale.outward(targets)
-        return {"mean_absolute_error": float(np.abs(error).mean())}
-    if kind == "multiple":
-        scores = _sigmoid(logits)
-        chosen = np.asarray(choose_thresholds(scores, targets))
-        return {"f1_macro": f1_macro(scores >= chosen, targets)}
-    found = logits.argmax(1)
-    metrics = {"accuracy": float((found == targets).mean())}
-    if kind == "ordered":
-        metrics["mean_absolute_error"] = float(np.abs(found - targets).mean())
-    return metrics
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return divisor, choose_thresholds(sigmoid(logits / divisor), targets)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from silmu.steps.collect.checks import columns, doubts, labels, splits, texts
+from silmu.steps.collect.checks import columns, doubts, labels, splits, tables, texts
 from silmu.steps.collect.checks.view import Finding, View
 
 if TYPE_CHECKING:
@@ -19,19 +19,27 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "check"]
 
 
-def check(dataset: Dataset) -> list[Finding]:
+def check(dataset: Dataset, *, kind: str = "text", answers: str = "auto") -> list[Finding]:
     """Everything that is found, what is wrong before what is worth a note.
 
     >>> from silmu.steps.collect import collect
     >>> check(collect("reviews.csv", "1-dataset"))[0].kind                # doctest: +SKIP
     'label spelling'
+
+    Args:
+        dataset: the rows.
+        kind: as they were collected: `text` or `table`.
+        answers: what the target is: `labels`, `numbers`, or `auto`, which is told from it.
     """
-    view = View(dataset)
-    found = [
-        *labels.check(view),
-        *texts.check(view),
-        *splits.check(view),
-        *columns.check(view),
-        *doubts.check(view),
-    ]
+    view = View(dataset, is_table=kind == "table", answers=answers)
+    if view.is_table:
+        found = [*labels.check(view), *splits.check(view), *tables.check(view)]
+    else:
+        found = [
+            *labels.check(view),
+            *texts.check(view),
+            *splits.check(view),
+            *columns.check(view),
+            *doubts.check(view),
+        ]
     return sorted(found, key=lambda finding: finding.severity == "note")

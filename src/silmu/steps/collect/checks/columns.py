@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from silmu.steps.collect.checks.view import Column, Finding, View, auc, number, quoted, share
+from silmu.steps.collect.checks.reading import Column, day
+from silmu.steps.collect.checks.view import Finding, View, auc, number, quoted, share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TELLING_AUC, TELLING_R2 = 0.99, 0.98
 _BINS, _IN_A_BIN = 200, 30  # ranges of a column of many numbers, and rows in each at least
-_FEW_VALUES = 50  # more, each with one label, is a group that has a label, not a leak
+FEW_VALUES = 50  # more, each with one label, is a group that has a label, not a leak
 _ID = 0.99  # different values a row, from here a name for the row
 _GROUP = 1.5  # rows a value, from here a group
 _NAMES = re.compile(
@@ -55,11 +56,11 @@ def check(view: View) -> list[Finding]:
                 continue
             elif _is_id(column) and (column.has_digits or not is_input):
                 found += _id(view, column, is_input=is_input)
-            elif not told and not is_input and (why := _group(view, column)):
+            elif not told and not is_input and (why := group(view, column)):
                 groups.append((column, why))
         if name not in (view.roles.group, view.roles.time):
             view.forget(name)
-    return [*_gaps(view, gaps), *found, *_groups(view, groups), *_times(view, times)]
+    return [*_gaps(view, gaps), *found, *group_findings(view, groups), *time_findings(view, times)]
 
 
 def _gaps(view: View, gaps: dict[str, NDArray[np.int64]]) -> list[Finding]:
@@ -128,7 +129,7 @@ def _id(view: View, column: Column, *, is_input: bool) -> list[Finding]:
 
 def _telling(view: View, column: Column, *, is_input: bool) -> list[Finding]:
     """A model of this column alone, tried on the half of the rows that it has not seen."""
-    if column.numbers is None and column.size > _FEW_VALUES:
+    if column.numbers is None and column.size > FEW_VALUES:
         return []
     if column.numbers is not None and not column.is_time and _is_id(column):
         return []  # numbered in an order that the labels may share
@@ -169,16 +170,14 @@ def telling(view: View, column: Column) -> str | None:
     usable = np.flatnonzero((view.counts >= 8) & (view.counts <= view.rows - 8))
     if len(usable) < min(2, len(view.labels)) or len(usable) < len(view.labels) / 2:
         return None
+    every = [np.bincount(bins[half == learn], minlength=width) for learn in (0, 1)]
     for label in usable:
-        truth = np.zeros(view.rows, bool)
-        truth[rows[codes == label]] = True
-        for learn in (0, 1):
-            seen = half == learn
-            true = np.bincount(bins[seen], truth[seen], width)
-            every = np.bincount(bins[seen], minlength=width)
-            prior = truth[seen].mean()
-            score = (true + prior) / (every + 1)
-            scores.append(auc(score[bins[~seen]], truth[~seen]))
+        mine = rows[codes == label]
+        true = [np.bincount(bins[mine[half[mine] == learn]], minlength=width) for learn in (0, 1)]
+        for learn, other in ((0, 1), (1, 0)):
+            prior = true[learn].sum() / max(every[learn].sum(), 1)
+            score = (true[learn] + prior) / (every[learn] + 1)
+            scores.append(auc(score, true[other], every[other] - true[other]))
         if np.mean(scores) < 0.9:  # there may be many labels, and this column tells none
             return None
     if np.mean(scores) < TELLING_AUC:
@@ -191,8 +190,9 @@ def telling(view: View, column: Column) -> str | None:
 
 
 def _tells_number(view: View, bins: NDArray[np.int64], half: NDArray[np.int64]) -> str | None:
-    target = view.numbers
-    if view.rows < 40 or target.std() == 0:
+    known = ~np.isnan(view.numbers)
+    target, bins, half = view.numbers[known], bins[known], half[known]
+    if len(target) < 40 or target.std() == 0:
         return None
     width = int(bins.max()) + 1
     missed = 0.0
@@ -219,8 +219,14 @@ def _binned(column: Column) -> NDArray[np.int64]:
     return np.where(np.isnan(column.numbers), len(edges) + 1, places)
 
 
-def _group(view: View, column: Column) -> str:
-    """Why a column seems to name groups of rows; empty if it does not."""
+def group(view: View, column: Column, *, by_name: bool = False) -> str:
+    """Why a column seems to name groups of rows; empty if it does not.
+
+    Args:
+        view: of the dataset.
+        column: of it.
+        by_name: whether only a column that is named like one may.
+    """
     held = int((~column.missing).sum())
     named = _NAMES.search(column.name) is not None
     if (
@@ -230,6 +236,8 @@ def _group(view: View, column: Column) -> str:
         or (column.numbers is not None and not (named and column.is_whole))
         or column.mean_length > _LONGEST
     ):
+        return ""
+    if by_name and not named:
         return ""
     told = ""
     if view.kind == "single":
@@ -254,7 +262,8 @@ def _agreement(view: View, column: Column) -> tuple[float, float]:
     return same / max(float((sizes * (sizes - 1)).sum()), 1), float((shares**2).sum())
 
 
-def _groups(view: View, groups: list[tuple[Column, str]]) -> list[Finding]:
+def group_findings(view: View, groups: list[tuple[Column, str]]) -> list[Finding]:
+    """Columns that may name groups of rows, each with why."""
     return [
         view.finding(
             "group suspected",
@@ -267,7 +276,8 @@ def _groups(view: View, groups: list[tuple[Column, str]]) -> list[Finding]:
     ]
 
 
-def _times(view: View, columns: list[Column]) -> list[Finding]:
+def time_findings(view: View, columns: list[Column]) -> list[Finding]:
+    """What is odd about columns of times, and which could order the rows."""
     found: list[Finding] = []
     # A day is allowed for, since no zone may be given.
     now = datetime.datetime.now(datetime.UTC).timestamp() + 86_400
@@ -283,7 +293,7 @@ def _times(view: View, columns: list[Column]) -> list[Finding]:
                     "wrong" if role else "note",
                     f"{number(len(future), 'row')} of {view.rows:,} "
                     f"{'is' if len(future) == 1 else 'are'} later than today by `{column.name}`, "
-                    f"the latest of {_day(np.nanmax(numbers))}",
+                    f"the latest of {day(np.nanmax(numbers))}",
                     "correct or delete them: they would be the newest, and so be tested on"
                     if role
                     else "correct them, if the column tells when a row was written",
@@ -295,8 +305,8 @@ def _times(view: View, columns: list[Column]) -> list[Finding]:
                 view.finding(
                     "time suspected",
                     "note",
-                    f"`{column.name}` goes from {_day(np.nanmin(numbers))} to "
-                    f"{_day(np.nanmax(numbers))}: if the model is to answer newer texts, it should "
+                    f"`{column.name}` goes from {day(np.nanmin(numbers))} to "
+                    f"{day(np.nanmax(numbers))}: if the model is to answer newer rows, it should "
                     "be tested on newer ones",
                     f"`--time {column.name}` trains on the oldest rows and tests on the newest",
                 )
@@ -311,8 +321,3 @@ def _times(view: View, columns: list[Column]) -> list[Finding]:
             )
         )
     return found
-
-
-def _day(seconds: float) -> str:
-    start = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return f"{start + datetime.timedelta(seconds=float(seconds)):%Y-%m-%d}"

@@ -96,9 +96,8 @@ def _misspelt(view: View) -> list[list[int]]:
     found = [same for same in groups.values() if len(same) > 1]
     for place, rare in enumerate(leading):
         for frequent in leading[:place]:
-            few = view.counts[rare] <= max(2, _TYPO * view.counts[frequent])
-            fewer = view.counts[rare] < view.counts[frequent]
-            if few and fewer and _is_slip(plain(view.labels[rare]), plain(view.labels[frequent])):
+            few = is_rare(view.counts[rare], view.counts[frequent])
+            if few and is_slip(plain(view.labels[rare]), plain(view.labels[frequent])):
                 found.append([frequent, rare])
                 break
     return found
@@ -180,14 +179,15 @@ def _contradictions(view: View) -> list[Finding]:
     found: list[Finding] = []
     if len(differ):
         rows = _with_leaders(differ, twins)
-        much = len(differ) >= _MUCH * view.rows
+        much = len(differ) >= _MUCH * view.rows and not (view.is_table and view.generic.all())
         found.append(
             view.finding(
                 "conflicting labels",
                 "wrong" if much else "note",
                 f"{number(len(differ), 'row')} ({share(len(differ), view.rows)}) "
-                f"{'has' if len(differ) == 1 else 'have'} the text of an earlier row and another "
-                f"label, so one of the two is wrong or the text does not tell",
+                f"{'has' if len(differ) == 1 else 'have'} the {view.thing} of an earlier row and "
+                f"another label, so one of the two is wrong or the {view.thing} "
+                f"{'do' if view.is_table else 'does'} not tell",
                 "look at the rows and keep the right label",
                 rows,
             )
@@ -225,10 +225,15 @@ def plain(label: str) -> str:
     return " ".join(text.replace("_", " ").replace("-", " ").split())
 
 
-def _is_slip(one: str, other: str) -> bool:
+def is_rare(rare: int, frequent: int) -> bool:
+    """Whether one label is so much rarer than another that it may be a slip of it."""
+    return rare < frequent and rare <= max(2, _TYPO * frequent)
+
+
+def is_slip(one: str, other: str) -> bool:
     """Whether a letter was left out, added, replaced, or swapped with the next.
 
-    >>> _is_slip("postive", "positive"), _is_slip("grade 1", "grade 2"), _is_slip("no", "not")
+    >>> is_slip("postive", "positive"), is_slip("grade 1", "grade 2"), is_slip("no", "not")
     (True, False, False)
     """
     if min(len(one), len(other)) < _SHORTEST or abs(len(one) - len(other)) > 1 or one == other:

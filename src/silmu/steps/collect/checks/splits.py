@@ -18,7 +18,6 @@ from silmu.steps.collect.checks.view import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_GENERIC = 20  # characters: "Thank you so much!" is said by many, and leaks nothing of a row
 _ORDER = ("train", "validation", "test")
 
 
@@ -41,8 +40,8 @@ def _duplicates(view: View) -> list[Finding]:
     near = np.flatnonzero((view.leaders != index) & (view.twins == index))
     found: list[Finding] = []
     for kind, rows, what in (
-        ("duplicates", exact, "the text of an earlier row"),
-        ("near duplicates", near, "nearly the text of an earlier row"),
+        ("duplicates", exact, f"the {view.thing} of an earlier row"),
+        ("near duplicates", near, f"nearly the {view.thing} of an earlier row"),
     ):
         if len(rows):
             found.append(
@@ -61,24 +60,23 @@ def _duplicates(view: View) -> list[Finding]:
 def _splits(view: View, name: str) -> NDArray[np.int64]:
     """The place of each row's split in the order; -1 for another name."""
     column = view.column(name)
-    codes, first = np.unique(column.codes, return_index=True)
-    values = view.dataset.take(first.astype(np.int64), [name]).column(0).to_pylist()
+    values = view.dataset.take(column.first, [name]).column(0).to_pylist()
     places = np.full(column.size + 1, -1, np.int64)
-    for code, value in zip(codes.tolist(), values, strict=True):
+    for code, value in enumerate(values):
         known = SPLIT_NAMES.get(str(value).strip().lower())
-        if code >= 0 and known is not None:
+        if known is not None:
             places[code] = _ORDER.index(known)
     return places[column.codes]
 
 
 def _across(view: View, split: NDArray[np.int64]) -> list[Finding]:
-    """Rows of a later split whose text, or nearly, is in an earlier one."""
+    """Rows of a later split whose text or inputs, or nearly, are in an earlier one."""
     found: list[Finding] = []
     leaders = view.leaders
     crossing = _crossing(leaders, split)
     for severity, rows in (
-        ("wrong", crossing[view.lengths[crossing] >= _GENERIC]),
-        ("note", crossing[view.lengths[crossing] < _GENERIC]),
+        ("wrong", crossing[~view.generic[crossing]]),
+        ("note", crossing[view.generic[crossing]]),
     ):
         if not len(rows):
             continue
@@ -88,12 +86,13 @@ def _across(view: View, split: NDArray[np.int64]) -> list[Finding]:
             for place in (1, 2)
             if (split[rows] == place).any()
         ]
-        short = "" if severity == "wrong" else f", all shorter than {_GENERIC} characters"
+        short = "" if severity == "wrong" else f", {view.generic_why}"
+        nearly = "" if view.is_table else ", or nearly,"
         found.append(
             view.finding(
                 "duplicates across splits",
                 "wrong" if severity == "wrong" else "note",
-                f"{' and '.join(parts)} have the text, or nearly, of a row in an earlier "
+                f"{' and '.join(parts)} have the {view.thing}{nearly} of a row in an earlier "
                 f"split{short}: a score there is partly memory",
                 "delete them there, as silmu does when it prepares, and do not compare the score "
                 "with one that had them",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from silmu.steps.collect.checks import columns
-from silmu.steps.collect.checks.view import Column, Finding, View, number, quoted, share
+from silmu.steps.collect.checks.reading import Column
+from silmu.steps.collect.checks.view import Finding, View, number, quoted, share
 from silmu.steps.collect.duplicates import normalise
 
 if TYPE_CHECKING:
@@ -158,14 +159,18 @@ def _lengths(view: View, scripts: NDArray[np.int8]) -> list[Finding]:
 
 def _telling_length(view: View) -> list[Finding]:
     lengths = view.lengths
-    values, codes = np.unique(lengths, return_inverse=True)
+    values, first, codes = np.unique(lengths, return_index=True, return_inverse=True)
     column = Column(
         "length",
         codes.astype(np.int64),
         len(values),
+        first,
         lengths.astype(np.float64),
+        odd=None,
+        words=None,
         is_time=False,
         is_whole=True,
+        is_text=False,
         mean_length=0,
         has_blanks=False,
         has_digits=True,

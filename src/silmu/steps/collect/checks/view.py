@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, final
 import numpy as np
 
 from silmu.steps.collect import duplicates
+from silmu.steps.collect.checks import reading
+from silmu.steps.collect.checks.reading import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +27,8 @@ _SAMPLE = 20_000  # rows that models and counts of words see
 _SAMPLE_CHARACTERS = 20_000_000
 _MOST_LABELS = 20  # different numbers, above which a target is one to be told, not a label
 _SEPARATORS = (";", "|", ",")
-_ISO = re.compile(r"(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?:[T ].*)?")
-_FIGURE = re.compile(r"\d")
-_TIME_NAME = re.compile(r"(?i)(?:^|_)(?:time|timestamp|date|created|epoch|utc)(?:$|_)")
+_GENERIC = 20  # characters: "Thank you so much!" is said by many, and leaks nothing of a row
+_DIFFERENT = 0.8  # the share of different rows of a table below which equal ones are no copies
 
 
 @dataclass(frozen=True)
@@ -46,37 +45,24 @@ class Finding:
     severity: Literal["wrong", "note"]
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column as numbers: equal values have equal codes, whatever they are."""
-
-    name: str
-    codes: NDArray[np.int64]
-    """From 0, in no order; -1 where there is none."""
-    size: int
-    """How many different values there are."""
-    numbers: NDArray[np.float64] | None
-    """The values, where all are numbers or times (in seconds); NaN where there is none."""
-    is_time: bool
-    is_whole: bool
-    """Whether all numbers are whole."""
-    mean_length: float
-    has_blanks: bool
-    """Whether most values are of several words."""
-    has_digits: bool
-    """Whether most values hold a figure."""
-
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """Where there is no value."""
-        return self.codes < 0
-
-
 @final
 class View:
-    """A dataset, each of whose rows is read once for each of the things that are asked of it."""
+    """A dataset, each of whose rows is read once for each of the things that are asked of it.
 
-    def __init__(self, dataset: Dataset) -> None:
+    Args:
+        dataset: the rows.
+        is_table: whether they are rows of a table, and not texts.
+        answers: what the target is: `labels`, `numbers`, or `auto`, which is told from it.
+    """
+
+    def __init__(self, dataset: Dataset, *, is_table: bool = False, answers: str = "auto") -> None:
+        self.is_table = is_table
+        self.thing = "inputs" if is_table else "text"
+        """What of two rows may be equal, for messages."""
+        self.generic_why = (
+            "as many rows have by chance" if is_table else f"all shorter than {_GENERIC} characters"
+        )
+        self._answers = answers
         self.dataset = dataset
         self.roles = dataset.roles
         self.rows = dataset.num_rows
@@ -110,14 +96,23 @@ class View:
 
     @property
     def leaders(self) -> NDArray[np.int64]:
-        """For each row the one whose exact or near duplicate it is."""
-        return self._both[1]
+        """For each row the one whose exact or near duplicate it is; of tables, exact."""
+        return self.twins if self.is_table else self._both[1]
 
     @cached_property
     def twins(self) -> NDArray[np.int64]:
-        """For each row the first one of the same text."""
-        _, first, group = np.unique(self._both[0], return_index=True, return_inverse=True)
+        """For each row the first one of the same text, or of the same inputs."""
+        keys = row_keys(self.dataset) if self.is_table else self._both[0]
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
         return first[group].astype(np.int64)
+
+    @cached_property
+    def generic(self) -> NDArray[np.bool_]:
+        """Rows that many others may equal by chance, so that to equal one tells nothing."""
+        if not self.is_table:
+            return self.lengths < _GENERIC
+        different = (self.twins == np.arange(self.rows)).mean() if self.rows else 1.0
+        return np.full(self.rows, bool(different < _DIFFERENT))
 
     @cached_property
     def sample(self) -> tuple[NDArray[np.int64], list[str]]:
@@ -180,7 +175,10 @@ class View:
             return self._marked(columns)
         column = columns[0]
         numbers = column.numbers
-        if numbers is not None and (column.size > _MOST_LABELS or not column.is_whole):
+        many = column.size > _MOST_LABELS or not column.is_whole
+        if numbers is not None and (
+            self._answers == "numbers" or (self._answers == "auto" and many)
+        ):
             return "number", (), nothing, nothing
         values = self._values(names[0], column)
         parts = _split_up(values)
@@ -202,6 +200,8 @@ class View:
     def _marked(self, columns: Sequence[Column]) -> _Target:
         """Labels that have a column each, of noughts and ones."""
         nothing = np.empty(0, np.int64)
+        if self._answers == "numbers":
+            return "none", (), nothing, nothing
         marks = [column.numbers for column in columns if column.numbers is not None]
         if len(marks) < len(columns) or not all(np.isin(mark, (0, 1)).all() for mark in marks):
             return "none", (), nothing, nothing
@@ -212,16 +212,14 @@ class View:
 
     def _values(self, name: str, column: Column) -> list[Any]:
         """One value of each code."""
-        codes, first = np.unique(column.codes, return_index=True)
-        rows = first[codes >= 0].astype(np.int64)
-        return self.dataset.take(rows, [name]).column(0).to_pylist()
+        return self.dataset.take(column.first, [name]).column(0).to_pylist()
 
     # the columns
 
     def column(self, name: str) -> Column:
         """A column as numbers; kept, since labels, groups and times are asked for again."""
         if name not in self._columns:
-            self._columns[name] = self._read(name)
+            self._columns[name] = reading.read(self.dataset, name, lenient=self.is_table)
         return self._columns[name]
 
     def forget(self, name: str) -> None:
@@ -259,61 +257,6 @@ class View:
             if len(found) > most:
                 break
         return [value for value in found if value is not None]
-
-    def _read(self, name: str) -> Column:
-        kind = str(self.dataset.schema.field(name).type)
-        is_time = kind.startswith(("timestamp", "date"))
-        hashes: list[NDArray[np.int64]] = []
-        missing: list[NDArray[np.bool_]] = []
-        numbers: list[NDArray[np.float64]] | None = []
-        parse = None
-        total = blanks = figures = filled = 0
-        for batch in self.dataset.batches([name]):
-            values: list[Any] = [
-                None if isinstance(value, str) and not value.strip() else value
-                for value in batch.column(0).to_pylist()
-            ]
-            missing.append(np.array([value is None for value in values], bool))
-            hashes.append(np.array([_hash(value) for value in values], np.int64))
-            written = [str(value) for value in values if value is not None]
-            total += sum(map(len, written))
-            blanks += sum(" " in text.strip() for text in written)
-            figures += sum(_FIGURE.search(text) is not None for text in written)
-            filled += len(written)
-            if numbers is not None and written:
-                parse = parse or _reader_of(next(v for v in values if v is not None))
-                is_time = is_time or parse is _seconds
-            if numbers is not None:
-                read = _numbers(values, parse)
-                numbers = None if read is None else [*numbers, read]
-        flat = np.concatenate(numbers) if numbers else None
-        if flat is None or np.isnan(flat).all():
-            flat, is_time = None, False
-        held = np.empty(0) if flat is None else flat[~np.isnan(flat)]
-        if len(held) and not is_time and _TIME_NAME.search(name):
-            is_time = bool(
-                ((held > 5e8) & (held < 4e9)).all() or ((held > 5e11) & (held < 4e12)).all()
-            )
-            if is_time and held[0] > 5e11 and flat is not None:
-                flat = flat / 1000  # milliseconds
-        empty = np.concatenate(missing) if missing else np.empty(0, bool)
-        codes = np.full(len(empty), -1, np.int64)
-        different = np.empty(0, np.int64)
-        if filled:
-            different, codes[~empty] = np.unique(
-                np.concatenate(hashes)[~empty], return_inverse=True
-            )
-        return Column(
-            name,
-            codes,
-            len(different),
-            flat,
-            is_time,
-            bool(len(held)) and bool((held == np.floor(held)).all()),
-            total / max(filled, 1),
-            blanks > filled / 2,
-            figures > filled / 2,
-        )
 
 
 SPLIT_NAMES = {
@@ -361,13 +304,29 @@ def number(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """The probability that a true one scores above a false one, ties counted half."""
+def auc(scores: NDArray[np.float64], trues: NDArray[np.int64], falses: NDArray[np.int64]) -> float:
+    """The probability that a true one scores above a false one, ties counted half.
+
+    Args:
+        scores: those that there are.
+        trues: how many true ones have each.
+        falses: how many false ones.
+    """
     values, group = np.unique(scores, return_inverse=True)
-    true = np.bincount(group, truth, len(values))
-    false = np.bincount(group, ~truth, len(values))
+    true = np.bincount(group, trues, len(values))
+    false = np.bincount(group, falses, len(values))
     below = np.cumsum(false) - false
     return float((true * (below + false / 2)).sum() / max(true.sum() * false.sum(), 1))
+
+
+def row_keys(dataset: Dataset) -> NDArray[np.uint64]:
+    """A number for each row of a table, the same in this process where all inputs are equal."""
+    found = np.zeros(dataset.num_rows, np.uint64)
+    for name in dataset.roles.input:
+        found ^= reading.hashes(dataset, name)
+        found *= np.uint64(0x9E3779B97F4A7C15)
+        found ^= found >> np.uint64(29)
+    return found
 
 
 def _strings(values: list[Any]) -> list[str]:
@@ -381,55 +340,6 @@ def _hashable(values: list[Any]) -> list[Any]:
 def _plain(value: Any) -> Any:
     """What can be hashed: lists and structs as they are written."""
     return repr(cast("object", value)) if isinstance(value, list | dict) else value
-
-
-def _hash(value: Any) -> int:
-    # That of texts differs between processes, which is no matter: equal values stay equal.
-    found = hash(_plain(value))
-    return found if value != -1 else 1 << 62  # for Python, -1 has the hash of -2
-
-
-def _reader_of(value: Any) -> Any:
-    """How a value is read as a number, told from the first one."""
-    if isinstance(value, datetime.date | datetime.datetime):
-        return _seconds
-    if isinstance(value, str) and _ISO.fullmatch(value.strip()):
-        return _seconds
-    return _float
-
-
-def _numbers(values: list[Any], parse: Any) -> NDArray[np.float64] | None:
-    """The values as numbers; None where one of them is none."""
-    try:
-        return np.array([math.nan if v is None else parse(v) for v in values], np.float64)
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, str):
-        # `nan`, `1_000` and the like are words to whoever wrote the file.
-        if not re.fullmatch(r"\s*[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?\s*", value):
-            raise ValueError(value)
-        return float(value)
-    if isinstance(value, list | dict | bytes):
-        raise TypeError
-    return float(value)
-
-
-def _seconds(value: Any) -> float:
-    if isinstance(value, str):
-        match = _ISO.fullmatch(value.strip())
-        if match is None:
-            raise ValueError(value)
-        day = f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}"
-        rest = value.strip()[match.end(3) :]
-        value = datetime.datetime.fromisoformat(day + rest)
-    if not isinstance(value, datetime.datetime):
-        value = datetime.datetime.combine(value, datetime.time())
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=datetime.UTC)
-    return (value - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds()
 
 
 def _split_up(values: list[Any]) -> list[tuple[str, ...]] | None:

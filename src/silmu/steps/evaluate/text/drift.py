@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from silmu.errors import SilmuError
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.collect.duplicates import keys
-from silmu.steps.evaluate.scoring import Passed
-from silmu.steps.evaluate.slices import script
+from silmu.steps.evaluate.text.scripts import script
 from silmu.steps.prepare.prepared import Prepared, chosen_texts
+
+if TYPE_CHECKING:
+    from silmu.steps.evaluate.text.scorer import TextsSeen
 
 SAMPLE = 20_000
 """Training rows that new ones are compared with, at most."""
@@ -31,7 +33,7 @@ def training_of(model: Path) -> Prepared | None:
 
 
 def compared(
-    dataset: Dataset, prepared: Prepared, passed: Passed
+    dataset: Dataset, prepared: Prepared, seen: TextsSeen
 ) -> tuple[list[dict[str, Any]], int]:
     """How new texts differ from those of the training, and how many of them were in it.
 
@@ -42,18 +44,18 @@ def compared(
     train = [*_some(prepared, "train")]
     validation = [*_some(prepared, "validation")]
     everything = np.ones(dataset.num_rows, bool)
-    seen = set(keys("\n".join(t) for t in prepared.texts("train")).tolist())
+    known_rows = set(keys("\n".join(t) for t in prepared.texts("train")).tolist())
     here = keys("\n".join(t) for t in chosen_texts(dataset, everything)).tolist()
-    repeated = sum(key in seen for key in here)
+    repeated = sum(key in known_rows for key in here)
 
     known = {word for text in train for word in text.split()}
     new = ("\n".join(t) for t in chosen_texts(dataset, everything))
     measured: list[tuple[str, NDArray[Any], NDArray[Any]]] = [
-        ("words in a text", np.array([len(text.split()) for text in train]), passed.words),
+        ("words in a text", np.array([len(text.split()) for text in train]), np.array(seen.words)),
         ("share of words not in training", _unknown(validation, known), _unknown(new, known)),
     ]
     scripts = np.array([script(text) for text in train], object)
-    there = np.array(passed.scripts, object)
+    there = np.array(seen.scripts, object)
     measured.extend(
         (f"share of texts in {name}", scripts == name, there == name)
         for name in sorted({*scripts.tolist(), *there.tolist()})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.steps.evaluate import slices
-from silmu.steps.evaluate.attribution import occlusion
 from silmu.steps.evaluate.intervals import (
     FEWEST_RESAMPLES,
     percentiles,
@@ -18,18 +16,21 @@ from silmu.steps.evaluate.intervals import (
     resample,
     with_intervals,
 )
-from silmu.steps.evaluate.metrics import BINS, PRIMARY, Scored, Sums, Totals, row_sums, total
+from silmu.steps.evaluate.metrics import BINS, Scored, row_sums, total
+from silmu.steps.evaluate.numbers import Sums, Totals
 from silmu.steps.evaluate.report import Metric
+from silmu.steps.evaluate.slices import Part
 
 MOST_LABELS = 40
-MOST_CHARACTERS = 1000
 MOST_POINTS = 1000
 WORST = 20
 EXPLAINED = 4
 
-Inputs = tuple[str, ...]
-Texts = Callable[[NDArray[np.int64]], list[Inputs]]
-"""Texts of rows, by their places among those that were scored."""
+Shown = Callable[[NDArray[np.int64]], list[dict[str, Any]]]
+"""What is shown of rows, by their places among those that were scored."""
+
+Explained = Callable[[NDArray[np.int64], list[int]], list[dict[str, Any] | None]]
+"""What answers hang on, of rows and of the label or number of each; None where nothing tells."""
 
 
 def confusion(scored: Scored, labels: Sequence[str]) -> dict[str, Any] | None:
@@ -106,42 +107,20 @@ def _f1(
 
 
 def by_part(
-    scored: Scored, columns: Mapping[str, Sequence[Any]], groups: NDArray[np.int64] | None
+    scored: Scored, parts: Iterable[Part], groups: NDArray[np.int64] | None
 ) -> list[dict[str, Any]]:
-    """The metric that counts for each value of columns of few values."""
-    parts = list(slices.by_value(columns))
+    """The metric that counts for each part of the rows."""
     return [
-        {"column": column, "value": value, "n": len(rows), **_figure(scored, rows, groups)}
+        {"column": column, "value": value, "n": len(rows), **part_figure(scored, rows, groups)}
         for column, value, rows in parts
     ]
 
 
-def by_length(
-    scored: Scored,
-    words: NDArray[np.int64],
-    characters: NDArray[np.int64],
-    groups: NDArray[np.int64] | None,
-) -> list[dict[str, Any]]:
-    """The metric that counts from the shortest texts to the longest."""
-    unit, parts = slices.by_length(words, characters)
-    return [
-        {
-            "from": shortest,
-            "to": longest,
-            "unit": unit,
-            "n": len(rows),
-            **_figure(scored, rows, groups),
-        }
-        for shortest, longest, rows in parts
-    ]
-
-
-def _figure(
+def part_figure(
     scored: Scored, rows: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> dict[str, Any]:
     """The metric that counts, of some rows; null where it cannot be told."""
-    part = scored.take(rows)
-    metric = PRIMARY[scored.kind]
+    part, metric = scored.take(rows), scored.metric
     own = None if groups is None else groups[rows]
     units = None if own is None else len(np.unique(own))
     if units is not None and units < 2:
@@ -188,46 +167,47 @@ def scatter(scored: Scored, seed: int) -> dict[str, Any] | None:
 
 
 def worst(
-    scored: Scored, labels: Sequence[str], numbers: NDArray[np.int64], texts: Texts
+    scored: Scored, names: Sequence[str], numbers: NDArray[np.int64], shown: Shown
 ) -> list[dict[str, Any]]:
-    """The mistakes that the model was surest of."""
+    """The mistakes that the model was surest of.
+
+    Args:
+        names: of labels, or of several numbers.
+        numbers: of the rows in the source.
+    """
     order = _worst_first(scored, numbers)[:WORST]
     return [
-        {"row": int(numbers[row]), "text": _shown(text), **_answer(scored, int(row), labels)}
-        for row, text in zip(order, texts(order), strict=True)
+        {"row": int(numbers[row]), **one, **_answer(scored, int(row), names)}
+        for row, one in zip(order, shown(order), strict=True)
     ]
 
 
 def attributions(
-    scored: Scored,
-    labels: Sequence[str],
-    numbers: NDArray[np.int64],
-    texts: Texts,
-    score: Callable[[Sequence[Inputs]], NDArray[Any]],
+    scored: Scored, names: Sequence[str], numbers: NDArray[np.int64], explained: Explained
 ) -> list[dict[str, Any]]:
-    """Which words decided: of a few mistakes and of a few answers as sure as most."""
+    """What decided: of a few mistakes and of a few answers as sure as most."""
     mistakes = _worst_first(scored, numbers)[:EXPLAINED]
     typical = _typical(scored, numbers)
     rows = np.concatenate([mistakes, typical]).astype(np.int64)
     if not len(rows):
         return []
-    inputs = [(text[0][:MOST_CHARACTERS], *text[1:]) for text in texts(rows)]
+    kinds = ["mistake"] * len(mistakes) + ["typical"] * len(typical)
     of = [_explained(scored, int(row)) for row in rows]
     found: list[dict[str, Any]] = []
-    for row, label, parts in zip(rows, of, occlusion(score, inputs, of), strict=True):
-        answer = _answer(scored, int(row), labels)
-        own = scored.outputs[row] if scored.kind == "number" else scored.outputs[row, label]
-        if any(np.isnan(weight) for _, weight in parts):
-            continue  # a text without this piece is none that the model can read
+    for row, label, kind, told in zip(rows, of, kinds, explained(rows, of), strict=True):
+        if told is None:
+            continue
+        answer = _answer(scored, int(row), names)
+        own = scored.outputs[row] if scored.outputs.ndim == 1 else scored.outputs[row, label]
         found.append(
             {
                 "row": int(numbers[row]),
                 "label": answer["label"],
                 "prediction": answer["prediction"],
-                "kind": "mistake" if len(found) < len(mistakes) else "typical",
-                "of": labels[label] if labels else None,
+                "kind": kind,
+                "of": names[label] if names else None,
                 "score": float(own),
-                "pieces": [[piece, weight] for piece, weight in parts],
+                **told,
             }
         )
     return found
@@ -236,7 +216,7 @@ def attributions(
 def _severity(scored: Scored) -> NDArray[np.float64]:
     """How bad each answer is; 0 where it is right."""
     if scored.kind == "number":
-        return np.abs(scored.outputs.astype(np.float64) - scored.targets)
+        return _misses(scored).max(axis=1)
     if scored.kind == "multiple":
         wrong = scored.targets != scored.predictions
         # Said of a label that is not true, its score; not said of a true one, what it lacked.
@@ -244,6 +224,15 @@ def _severity(scored: Scored) -> NDArray[np.float64]:
         return np.where(wrong, missed, 0).max(axis=1)
     sure = scored.outputs[np.arange(len(scored)), scored.predictions]
     return np.where(scored.right, 0, sure)
+
+
+def _misses(scored: Scored) -> NDArray[np.float64]:
+    """How far each number is from the true one; of several in deviations of each target."""
+    away = np.abs(scored.outputs.astype(np.float64) - scored.targets)
+    if away.ndim == 1:
+        return away[:, None]
+    deviation = scored.targets.std(axis=0, dtype=np.float64)
+    return away / np.where(deviation > 0, deviation, 1.0)
 
 
 def _worst_first(scored: Scored, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -273,7 +262,7 @@ def _typical(scored: Scored, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _explained(scored: Scored, row: int) -> int:
     if scored.kind == "number":
-        return 0
+        return int(_misses(scored)[row].argmax())
     if scored.kind == "multiple":
         wrong = scored.targets[row] != scored.predictions[row]
         outputs: NDArray[np.float64] = scored.outputs[row].astype(np.float64)
@@ -287,6 +276,9 @@ def _explained(scored: Scored, row: int) -> int:
 def _answer(scored: Scored, row: int, labels: Sequence[str]) -> dict[str, Any]:
     target, said = scored.targets[row], scored.predictions[row]
     if scored.kind == "number":
+        if scored.targets.ndim > 1:
+            true, told = (dict(zip(labels, one.tolist(), strict=True)) for one in (target, said))
+            return {"label": true, "prediction": told, "score": None, "label_score": None}
         answer = {"label": float(target), "prediction": float(said)}
         return {**answer, "score": None, "label_score": None}
     if scored.kind == "multiple":
@@ -302,10 +294,6 @@ def _answer(scored: Scored, row: int, labels: Sequence[str]) -> dict[str, Any]:
         "score": float(scored.outputs[row, said]),
         "label_score": float(scored.outputs[row, target]),
     }
-
-
-def _shown(texts: Inputs) -> str:
-    return "\n".join(texts)[:MOST_CHARACTERS]
 
 
 def _plain(metric: Metric | None) -> dict[str, Any] | None:

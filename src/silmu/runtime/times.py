@@ -1,0 +1,225 @@
+"""Times in the cells of a table, however they are written, as seconds since 1970.
+
+    2024-03-05   2024/3/5 9:05   2024.3.5.   2024년 3월 5일   20240305   2024-03
+    5.3.2024   3/5/2024 9:05 PM   5-Mar-24   March 5, 2024   2024-03-05T09:05:00+09:00
+
+What is ambiguous, 3/5/2024, is told by an order that holds for the whole column.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from silmu.runtime.cells import MISSING, is_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ORDERS = ("ymd", "dmy", "mdy")
+"""How dates may be written: year, month, day, or with the year last."""
+
+PARTS = ("since", "month", "day", "weekday", "hour", "year_sin", "year_cos")
+"""The numbers that a time is taken apart into."""
+
+DAY = 86_400.0
+"""Seconds."""
+
+YEARS = (1900, 2100)
+"""Between which 20240305 is a day."""
+
+_LONGEST = 64
+_FARTHEST = 1e4
+_PIVOT = 69
+"""Years of two digits from this one on are of the last century, as in POSIX."""
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR_FIRST = re.compile(r"(\d{4})\s?[-/.년]\s?(\d{1,2})(?:\s?[-/.월]\s?(\d{1,2})\s?[.일]?|\s?월)?")
+_YEAR_LAST = re.compile(r"(\d{1,2})[-/.] ?(\d{1,2})[-/.] ?(\d{4}|\d\d)")
+_DAY_AND_NAME = re.compile(r"(\d{1,2})[-. ]{1,2}([a-zA-Z]{3,9})[-,. ]{1,2}(\d{4}|\d\d)")
+_NAME_AND_DAY = re.compile(r"([a-zA-Z]{3,9})\.? (\d{1,2}),? (\d{4})")
+_CLOCK = re.compile(
+    r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?: ?([aApP])\.?[mM]\.?)?(?: ?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
+)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Cells as times.
+
+    Attributes:
+        seconds: since 1970; NaN where there is none. Without a zone, as in UTC.
+        bad: which of these hold something else.
+        zoned: which have a zone.
+    """
+
+    seconds: NDArray[np.float64]
+    bad: NDArray[np.bool_]
+    zoned: NDArray[np.bool_]
+
+
+def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
+    """Cells as times.
+
+    >>> read_times(["1970-01-02", "1970/1/1 00:01", "soon"]).seconds.tolist()
+    [86400.0, 60.0, nan]
+
+    Args:
+        values: datetimes, dates, or texts.
+        order: one of ORDERS.
+    """
+    count = len(values)
+    found = Times(np.full(count, math.nan), np.zeros(count, bool), np.zeros(count, bool))
+    for i, value in enumerate(values):
+        if is_missing(value) or (isinstance(value, str) and value.strip().lower() in MISSING):
+            continue
+        time = _time(value, order)
+        if time is None:
+            found.bad[i] = True
+        else:
+            found.seconds[i], found.zoned[i] = time
+    return found
+
+
+def are_days(values: Sequence[Any] | NDArray[Any]) -> bool:
+    """Whether numbers, or texts of digits, are days such as 20240305, and several of them.
+
+    >>> are_days(["20240305", "20240306", "20231231"]), are_days([20240305, 20240399])
+    (True, False)
+    """
+    try:
+        found = np.array(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    if found.ndim != 1 or len(np.unique(found[:1000])) < 3 or not np.isfinite(found).all():
+        return False
+    years, rest = np.divmod(found, 10_000)
+    months, days = np.divmod(rest, 100)
+    first, last = YEARS
+    sound = (years >= first) & (years < last) & (months >= 1) & (months <= 12)
+    return bool((sound & (days >= 1) & (days <= 31) & (days == np.floor(days))).all())
+
+
+def taken_apart(
+    seconds: NDArray[np.float64], low: float, high: float
+) -> dict[str, NDArray[np.float64]]:
+    """The PARTS of times, each of a size about 1."""
+    stamps = np.floor(seconds).astype("int64").astype("datetime64[s]")
+    days = stamps.astype("datetime64[D]")
+    months, years = stamps.astype("datetime64[M]"), stamps.astype("datetime64[Y]")
+    of_year = (days - years.astype("datetime64[D]")).astype(np.float64)
+    turn = 2 * np.pi * of_year / 365.25
+    weekday = (days.astype(np.int64) + 3) % 7
+    since = (seconds - (low + high) / 2) / (max(high - low, DAY) / 2)
+    return {
+        "since": np.clip(since, -_FARTHEST, _FARTHEST),
+        "month": ((months - years.astype("datetime64[M]")).astype(np.float64) - 5.5) / 3.5,
+        "day": ((days - months.astype("datetime64[D]")).astype(np.float64) - 15) / 8.8,
+        "weekday": (weekday.astype(np.float64) - 3) / 2,
+        "hour": (np.mod(seconds, DAY) / 3600 - 11.5) / 6.9,
+        "year_sin": np.sin(turn),
+        "year_cos": np.cos(turn),
+    }
+
+
+def _time(value: Any, order: str) -> tuple[float, bool] | None:
+    """Seconds, and whether there is a zone; None if it is no time."""
+    if isinstance(value, np.datetime64):
+        return float(value.astype("datetime64[us]").astype(np.int64)) / 1e6, False
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    elif isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        digits = f"{value:.1f}".removesuffix(".0") if 0 < value < 1e8 else ""
+        value = _read(digits, order) if len(digits) == 8 and digits.isdecimal() else None
+    elif isinstance(value, str):
+        value = _read(" ".join(value.split()), order) if len(value) <= _LONGEST else None
+    if not isinstance(value, datetime):
+        return None
+    try:
+        if value.tzinfo is None:
+            return value.replace(tzinfo=UTC).timestamp(), False
+        return value.timestamp(), True
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _read(text: str, order: str) -> datetime | None:
+    colon = text.find(":")
+    clock = None
+    if colon > 0:
+        start = colon - (2 if text[max(colon - 2, 0)].isdigit() else 1)
+        clock = _CLOCK.fullmatch(text, start)
+        if clock is None or start == 0:
+            return _iso(text)
+        text = text[:start].rstrip("Tt, ")
+    parts = _date(text, order)
+    if parts is None:
+        return None if clock else _iso(text)
+    try:
+        return _with_clock(datetime(*parts), clock)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _date(text: str, order: str) -> tuple[int, int, int] | None:
+    """Year, month and day."""
+    if found := _YEAR_FIRST.fullmatch(text):
+        return int(found[1]), int(found[2]), int(found[3] or 1)
+    if order != "ymd" and (found := _YEAR_LAST.fullmatch(text)):
+        day, month = (found[1], found[2]) if order == "dmy" else (found[2], found[1])
+        return _year(found[3]), int(month), int(day)
+    if found := _DAY_AND_NAME.fullmatch(text):
+        day, name, year = found.groups()
+    elif found := _NAME_AND_DAY.fullmatch(text):
+        name, day, year = found.groups()
+    elif len(text) == 8 and text.isdecimal():
+        return int(text[:4]), int(text[4:6]), int(text[6:])
+    else:
+        return None
+    short = name[:3].lower()
+    return (_year(year), _MONTHS.index(short) + 1, int(day)) if short in _MONTHS else None
+
+
+def _with_clock(day: datetime, clock: re.Match[str] | None) -> datetime:
+    if clock is None:
+        return day
+    hour, minute, second, fraction, half, zone = clock.groups()
+    hours = int(hour)
+    if half is not None:
+        if not 1 <= hours <= 12:
+            raise ValueError(f"{hours} is no hour of a half day")
+        hours = hours % 12 + (12 if half in "pP" else 0)
+    micro = int((fraction or "0")[:6].ljust(6, "0"))
+    return day.replace(
+        hour=hours,
+        minute=int(minute),
+        second=int(second or 0),
+        microsecond=micro,
+        tzinfo=None if zone is None else _zone(zone),
+    )
+
+
+def _zone(text: str) -> timezone:
+    if text[0] not in "+-":
+        return UTC
+    digits = text[1:].replace(":", "")
+    minutes = 60 * int(digits[:2]) + int(digits[2:] or 0)
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+
+
+def _year(text: str) -> int:
+    year = int(text)
+    return year if len(text) == 4 else year + (1900 if year >= _PIVOT else 2000)
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
