@@ -190,6 +190,13 @@ class Row(Series):
         return self.row
 
 
+class Unlisted(Frame):
+    """As a relation of a database, whose columns cannot be listed."""
+
+    def __getitem__(self, name: Any) -> Any:
+        return object()
+
+
 class Numbered:
     """As a data set of torch."""
 
@@ -403,6 +410,7 @@ NO_ROWS: list[tuple[Any, type[Exception], str]] = [
     ({"age": [1]}, MissingKeyError, "what is given has no `fare`"),
     ({**COLUMNS, "age": [1, 2]}, InputError, "different lengths: `age` 2, `fare` 12"),
     ({name: {0: 1} for name in ROWS[0]}, InputError, r"(?s)dict of dicts.*to_dict\(\"records\"\)"),
+    (Unlisted(columns_of(ROWS)), InputError, "a column is a object, and no row"),
     (Frame({"age": [1]}), MissingKeyError, "what is given has no `fare`"),
     (Frame({"age": [1], 0: [2], "0": [3]}), InputError, "a column is there twice: age, 0, 0"),
     (ArrowTable({"x": [1]}), MissingKeyError, "has no `age`"),

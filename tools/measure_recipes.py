@@ -29,7 +29,11 @@ SHOWN = {
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "mean_absolute_error": "mean absolute error",
+    "tfidf": "TF-IDF",
+    "boosted_trees": "boosted trees",
+    "linear": "linear model",
 }
+SIMPLEST = ("majority", "median", "mean")
 
 
 def measure(name: str, seeds: list[int], more: list[str]) -> None:
@@ -78,33 +82,53 @@ def measure(name: str, seeds: list[int], more: list[str]) -> None:
 def table() -> str:
     """What was measured, a row a recipe: test figures as the mean over seeds, and their range."""
     lines = [
-        "| recipe | metric | test, mean of seeds (range), seeds | TF-IDF + logistic regression "
-        "| majority | training | parameters | verdict |",
+        "| recipe | metric | test, mean of seeds (range), seeds | strong baseline | simplest "
+        "| training | parameters | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     machines: set[str] = set()
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        runs = list(result["seeds"].values())
-        metric = runs[0]["metric"]
-        values = [run["metrics"][metric]["value"] for run in runs]
-        simple = [run["baselines"]["tfidf"][metric]["value"] for run in runs]
-        naive = [run["baselines"]["majority"][metric]["value"] for run in runs]
-        verdicts = [run["comparison"]["verdict"] for run in runs]
-        verdict = ", ".join(f"{v} {verdicts.count(v)}/{len(runs)}" for v in dict.fromkeys(verdicts))
-        seconds = mean(run["seconds"]["train"] for run in runs)
         name = Path(result["recipe"]).stem
-        lines.append(
-            f"| [{name}]({Path(result['recipe']).relative_to('recipes').as_posix()}) "
-            f"| {SHOWN.get(metric, metric)} "
-            f"| {mean(values):.3f} ({min(values):.3f} to {max(values):.3f}), {len(runs)} "
-            f"| {mean(simple):.3f} | {mean(naive):.3f} | {seconds / 60:.1f} min "
-            f"| {runs[0]['parameters']:,} | {verdict} |"
-        )
+        lines.append(_row(name, result))
         machines.add(f"{result['date']}, {result['machine']}")
-        notes += [f"{name}: {result['note']}."] if "note" in result else []
-    return "\n".join([*lines, "", f"{'; '.join(sorted(machines))}. {' '.join(notes)}".rstrip()])
+        if "note" in result:
+            notes.setdefault(result["note"], []).append(name)
+    told = [f"{', '.join(names)}: {note}." for note, names in notes.items()]
+    return "\n".join([*lines, "", " ".join([f"{'; '.join(sorted(machines))}.", *told])])
+
+
+def _row(name: str, result: dict[str, Any]) -> str:
+    runs: list[dict[str, Any]] = list(result["seeds"].values())
+    metric = runs[0]["metric"]
+    values = [run["metrics"][metric]["value"] for run in runs]
+    range_ = f"{_number(mean(values))} ({_number(min(values))} to {_number(max(values))})"
+    verdicts = [run["comparison"]["verdict"] for run in runs]
+    verdict = ", ".join(f"{v} {verdicts.count(v)}/{len(runs)}" for v in dict.fromkeys(verdicts))
+    strong = runs[0]["comparison"]["against"]
+    simplest = next(one for one in SIMPLEST if one in runs[0]["baselines"])
+    beside = [
+        f"{_number(mean(run['baselines'][one][metric]['value'] for run in runs))}, "
+        f"{SHOWN.get(one, one)}"
+        for one in (strong, simplest)
+    ]
+    minutes = mean(run["seconds"]["train"] for run in runs) / 60
+    cells = [
+        f"[{name}]({Path(result['recipe']).relative_to('recipes').as_posix()})",
+        SHOWN.get(metric, metric),
+        f"{range_}, {len(runs)}",
+        *beside,
+        f"{minutes:.1f} min",
+        f"{runs[0]['parameters']:,}",
+        verdict,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(value: float) -> str:
+    """With as many digits as tell something: three decimals, or four digits of a large one."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.{1 if abs(value) < 1000 else 0}f}"
 
 
 def _processor() -> str:

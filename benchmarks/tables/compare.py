@@ -6,8 +6,8 @@
 Each table is trained with each seed, which also deals its rows anew, through `silmu.train` as
 anyone would. The report compares it with scikit-learn's HistGradientBoosting on the same test rows,
 as resampled pairs; CatBoost, fitted here on the same training rows with its defaults and early
-stopping on the same validation rows, stands beside. Writes results/<date>.json, and the table to
-stdout.
+stopping on the same validation rows, stands beside. Writes results/<date>.json, to which tables
+of the same day are added, and the table to stdout.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ HERE = Path(__file__).resolve().parent
 CLASSES, NUMBERS = "tabular-classification", "tabular-regression"
 BOKEH = "package:bokeh_sampledata/_data"
 MOVIES = """
-SELECT Year, Rating, Runtime, Genre, Released, Metacritic, imdbVotes, Language, Country, Oscars,
-imdbRating FROM omdb WHERE imdbRating IS NOT NULL
+SELECT Year, omdb.Rating, Runtime, Genre, Released, Director, Metacritic, Language, Country, Oscars,
+Reviews, BoxOffice, Production, Meter
+FROM omdb JOIN tomatoes USING (ID) WHERE Meter IS NOT NULL
 """
 STOCKS = "SELECT Ticker, Date, Open, High, Low, Close, Volume FROM data"
 
@@ -47,7 +48,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "glass": {"task": CLASSES, "data": f"{BOKEH}/forensic_glass.csv", "target": "type"},
     "auto-mpg": {"task": NUMBERS, "data": f"{BOKEH}/auto-mpg.csv", "target": "mpg"},
     "diabetes": {"task": NUMBERS, "target": "target"},
-    "movies": {"task": NUMBERS, "query": MOVIES, "target": "imdbRating"},
+    "movies": {"task": NUMBERS, "query": MOVIES, "target": "Meter"},
     "stocks": {
         "task": NUMBERS,
         "data": f"{BOKEH}/stocks.csv.gz",
@@ -73,17 +74,19 @@ def main() -> None:
         for name in args.only:
             for seed in args.seeds:
                 found.setdefault(name, []).append(measure(name, seed, Path(scratch)))
-                print(name, seed, found[name][-1], file=sys.stderr)
+                print(name, seed, found[name][-1], file=sys.stderr, flush=True)
     args.output.mkdir(exist_ok=True)
+    date = datetime.now(UTC).date().isoformat()
+    path = args.output / f"{date}.json"
+    before: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {"tables": {}}
     result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["python", "benchmarks/tables/compare.py", *sys.argv[1:]]),
+        "date": date,
+        "command": "python benchmarks/tables/compare.py",
         "machine": {"processor": processor(), "cores": os.cpu_count()},
-        "tables": found,
+        "tables": {**before["tables"], **found},
     }
-    path = args.output / f"{result['date']}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(found))
+    print(table(result["tables"]))
 
 
 def measure(name: str, seed: int, scratch: Path) -> dict[str, Any]:
@@ -93,7 +96,8 @@ def measure(name: str, seed: int, scratch: Path) -> dict[str, Any]:
     from silmu.steps.prepare.prepared import Prepared
 
     given = dict(TABLES[name])
-    given.setdefault("data", str(source(name, scratch)))
+    if "data" not in given:
+        given["data"] = str(source(name, scratch))
     folder = scratch / f"{name}-{seed}"
     run = silmu.train(
         given.pop("task"),

@@ -197,6 +197,16 @@ def run() -> dict[str, Any]:
         "transformers": False,
         "columns": {"input": ["review"], "target": ["label"], "group": "movie", "time": None},
         "settings": {"epochs": 3, "learning_rate": 5e-05, "bucket": True, "clip": 1.0},
+        "search": {
+            "metric": "accuracy",
+            "higher_is_better": True,
+            "trials": [
+                _trial(2, "done", 0.8127, 5e-05),
+                _trial(0, "done", 0.7913, 2e-05),
+                _trial(1, "stopped", 0.6239, 0.00123, share=0.4),
+                _trial(3, "failed", None, 0.02, share=None, why="the loss is nan"),
+            ],
+        },
         "log": [
             *([step, 0.9 - step / 4000, None] for step in range(10, 2_110, 10)),
             [700, None, 0.731],
@@ -208,6 +218,19 @@ def run() -> dict[str, Any]:
         "date": "2026-11-24",
         "command": "silmu train --config runs/reviews-text-classification-1/run.toml",
     }
+
+
+def _trial(
+    number: int,
+    state: str,
+    metric: float | None,
+    learning_rate: float,
+    share: float | None = 1.0,
+    why: str = "",
+) -> dict[str, Any]:
+    values = {"learning_rate": learning_rate, "batch_size": 8}
+    own = {"number": number, "state": state, "metric": metric, "values": values}
+    return {**own, "share": share, "why": why}
 
 
 def new_data(*, measured: bool = True) -> dict[str, Any]:

@@ -26,11 +26,11 @@ CELLS = [[f"문장 {n}, with a comma", "ab"[n % 2], str(n)] for n in range(20)]
 Case = tuple[str, bytes]
 
 
-def outcome(path: Path, folder: Path) -> Dataset | SilmuError:
+def outcome(path: Path, folder: Path, **options: Any) -> Dataset | SilmuError:
     """A dataset that keeps count of its rows, or an error of silmu; nothing else may happen."""
     started = time.process_time()
     try:
-        dataset = collect(path, folder, input="text", target="label")
+        dataset = collect(path, folder, **{"input": "text", "target": "label", **options})
     except (InputError, UsageError) as error:
         return error
     finally:

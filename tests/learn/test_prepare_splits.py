@@ -14,8 +14,8 @@ from rows import dataset, reviews
 
 from silmu.errors import InputError, UnknownNameError, UsageError, WrongTypeError
 from silmu.steps.prepare import prepare_texts
-from silmu.steps.prepare.settings import TextSettings
 from silmu.steps.prepare.prepared import SPLITS, Prepared
+from silmu.steps.prepare.settings import TextSettings
 
 TRAIN, VALIDATION, TEST = range(3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from silmu import registry
-from silmu.steps.design.plan import FROM_NOTHING, probed
+from silmu.steps.design.plan import FOR_TABLES, FROM_NOTHING, probed
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*/*.toml"))
@@ -27,12 +28,22 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
     config = getattr(registry.task_module(task), name).Config().changed(settings)
     assert config.data
     model = probed(config.network) or config.network
-    assert model in FROM_NOTHING or model.startswith("package:")
+    kinds = FOR_TABLES if task.startswith("tabular-") else FROM_NOTHING
+    assert model in kinds or model.startswith("package:")
 
 
-def test_there_is_a_recipe_for_every_network() -> None:
-    told = [tomllib.loads(path.read_text(encoding="utf-8"))["network"] for path in RECIPES]
-    assert set(FROM_NOTHING) <= set(told)
+@pytest.mark.parametrize(
+    ("task", "networks"),
+    [
+        ("text-classification", FROM_NOTHING),
+        ("tabular-classification", FOR_TABLES),
+        ("tabular-regression", FOR_TABLES),
+    ],
+)
+def test_there_is_a_recipe_for_every_network(task: str, networks: tuple[str, ...]) -> None:
+    own = [path for path in RECIPES if path.parent.name == task]
+    told = [tomllib.loads(path.read_text(encoding="utf-8"))["network"] for path in own]
+    assert {*networks} <= {*told}
 
 
 def test_the_table_is_what_was_measured() -> None:
@@ -40,3 +51,35 @@ def test_the_table_is_what_was_measured() -> None:
     found = measure_recipes.TABLE.search(page)
     assert found is not None
     assert measure_recipes.table() in found[0]
+
+
+def test_each_stands_beside_the_strong_baseline_of_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(value: float, verdict: str) -> dict[str, object]:
+        figures = {"": value, "median": 3000.4, "linear": 801.0, "boosted_trees": 290.26}
+        told = {name: {"mean_absolute_error": {"value": of}} for name, of in figures.items()}
+        return {
+            "metric": "mean_absolute_error",
+            "metrics": told.pop(""),
+            "baselines": told,
+            "comparison": {"against": "boosted_trees", "verdict": verdict},
+            "seconds": {"train": 90.0},
+            "parameters": 12_345,
+        }
+
+    result = {
+        "recipe": "recipes/tabular-regression/diamonds-tabm.toml",
+        "date": "2026-11-30",
+        "machine": "two cores",
+        "seeds": {"0": run(280.04, "better"), "1": run(300.0, "no clear difference")},
+    }
+    (tmp_path / "diamonds-tabm.json").write_text(json.dumps(result))
+    monkeypatch.setattr(measure_recipes, "RESULTS", tmp_path)
+    assert measure_recipes.table().splitlines()[2:] == [
+        "| [diamonds-tabm](tabular-regression/diamonds-tabm.toml) | mean absolute error "
+        "| 290.0 (280.0 to 300.0), 2 | 290.3, boosted trees | 3,000, median "
+        "| 1.5 min | 12,345 | better 1/2, no clear difference 1/2 |",
+        "",
+        "2026-11-30, two cores.",
+    ]

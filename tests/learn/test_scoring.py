@@ -48,6 +48,7 @@ class Echo:
     """Answers at once; what it says of a text depends on that text and nothing else."""
 
     gives_lists = False
+    rows = "text"
     task = "text-classification"
 
     def __init__(self) -> None:

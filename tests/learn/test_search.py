@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("optuna")
 
+import sample_report as sample
 import train_child
 from test_run import reviews as rows
 
@@ -28,6 +30,7 @@ from silmu.steps.design import spaces, tables, texts
 from silmu.steps.design.plan import FROM_NOTHING
 from silmu.steps.design.spaces import Choice, Range
 from silmu.steps.design.trials import DONE, FAILED, STOPPED, Trial, Trials
+from silmu.steps.evaluate import searched as searched_page
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.train.loop import Training, fit
 from silmu.steps.train.progress import Progress
@@ -432,7 +435,7 @@ def test_beyond_the_budget_no_trial_is_begun(
     whole = Trials.open(run.path)
     assert whole is not None
     other = begun(tmp_path / "other", budget="60s", settings={"epochs": 1})
-    slow = dataclasses.replace(whole.trials[0], seconds=61.0)
+    slow = dataclasses.replace(whole.trials[0], seconds=51.0)
     dataclasses.replace(whole, trials=(slow,), taken=None).leave(other.path)
     silmu.train(other.path, until="train")
     assert "the budget is used up after 1 of 3 trials" in capsys.readouterr().err
@@ -480,3 +483,39 @@ def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(MissingExtraError, match="this needs optuna") as told:
         silmu.train(tmp_path / "run", quiet=True)
     assert told.value.hint == "pip install 'silmu[search]'"
+
+
+# ── what is told of it ─────────────────────────────────────────────────────────────────────────
+
+
+def test_every_trial_is_shown_the_best_first() -> None:
+    table = str(searched_page.table(sample.run()))
+    named = re.findall(r'<th scope="row">([^<]*)', table)
+    assert named == ["2", "0 (defaults)", "1", "3"]
+    assert "stopped after 40%" in table
+    assert "failed <small>the loss is nan</small>" in table
+    assert "lower is better" not in table
+    run = sample.run()
+    run["search"] |= {"metric": "loss", "higher_is_better": False}
+    assert "loss on validation <small>lower is better" in str(searched_page.table(run))
+    assert searched_page.table({"search": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (0.79, "accuracy 0.813 there, 0.790 with the default ones."),
+        (None, "accuracy 0.813 there. No trial"),
+        (0.9, "accuracy 0.900 there, which are the default ones."),
+    ],
+)
+def test_the_card_says_what_the_defaults_reached(first: float | None, says: str) -> None:
+    run = sample.run()
+    trials = run["search"]["trials"]
+    trials[1]["metric"] = first
+    if first == 0.9:
+        trials.insert(0, trials.pop(1))
+    told = searched_page.sentence(run)
+    assert told is not None
+    assert "chosen by search on the validation split: the best of 4 trials" in told
+    assert says in told

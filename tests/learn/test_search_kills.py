@@ -119,33 +119,34 @@ def whole(searches: Searches) -> SimpleNamespace:
     return SimpleNamespace(told=done.told, trace=trace, lines=done.error)
 
 
-def places(trace: list[str]) -> dict[str, int]:
-    """Moments of a search that matter, as the number of an operation on the disk."""
-
-    def nth(pattern: str, of: int = 0) -> int:
-        return [n for n, one in enumerate(trace, 1) if re.search(pattern, one)][of]
-
-    return {
-        "right after the first design": nth("^rename search/trial-0/3-design.json") + 1,
-        "a checkpoint of the first trial": nth("^rename search/trial-0/4-train/step", 2),
-        "half of the first trials.json": nth("^rename search/trials.json") - 2,
-        "in the second trial": nth("^write search/trial-1/4-train/.*optimizer", 2),
-        "before the second trials.json": nth("^rename search/trials.json", 1) - 1,
-        "removing what was worse": nth("^unlink search/.tmp"),
-        "right after they are taken": nth("^rename 4-train$") + 1,
-        "removing the rest": nth("^unlink search/.tmp", -1),
-        "before the settings are those that were taken": nth("^rename run.toml", -1) - 1,
-    }
+PLACES = {
+    "right after the first design": ("^rename search/trial-0/3-design.json", 0, 1),
+    "a checkpoint of the first trial": ("^rename search/trial-0/4-train/step", 2, 0),
+    "half of the first trials.json": ("^rename search/trials.json", 0, -2),
+    "in the second trial": ("^write search/trial-1/4-train/.*optimizer", 2, 0),
+    "before the second trials.json": ("^rename search/trials.json", 1, -1),
+    "removing what was worse": ("^unlink search/.tmp", 0, 0),
+    "right after the weights are taken": ("^rename 4-train$", 0, 1),
+    "removing the rest": ("^unlink search/.tmp", -1, 0),
+    "before the settings are those that were taken": ("^rename run.toml", -1, -1),
+}
+"""Moments of a search that matter: at which of the operations of a kind, and how many later."""
 
 
-def test_a_kill_anywhere_changes_nothing(searches: Searches, whole: SimpleNamespace) -> None:
-    named = places(whole.trace)
-    assert len(set(named.values())) == len(named)
-    for where, n in named.items():
-        run = searches.begin(f"kill-{n}")
-        killed = searches(run, fail=f"*:{n}:kill")
-        assert killed.code == -signal.SIGKILL, (where, killed.error)
-        assert searches.finished(run) == whole.told, where
+def place(trace: list[str], name: str) -> int:
+    """The number of an operation on the disk."""
+    pattern, which, later = PLACES[name]
+    return [n for n, one in enumerate(trace, 1) if re.search(pattern, one)][which] + later
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_kill_anywhere_changes_nothing(
+    searches: Searches, whole: SimpleNamespace, name: str
+) -> None:
+    run = searches.begin(name)
+    killed = searches(run, fail=f"*:{place(whole.trace, name)}:kill")
+    assert killed.code == -signal.SIGKILL, killed.error
+    assert searches.finished(run) == whole.told
 
 
 def test_killed_again_and_again(searches: Searches, whole: SimpleNamespace) -> None:
@@ -162,7 +163,7 @@ def test_killed_again_and_again(searches: Searches, whole: SimpleNamespace) -> N
 def test_a_trial_goes_on_from_its_own_checkpoint(
     searches: Searches, whole: SimpleNamespace
 ) -> None:
-    n = places(whole.trace)["in the second trial"]
+    n = place(whole.trace, "in the second trial")
     run = searches.begin("own")
     assert searches(run, fail=f"*:{n}:kill").code == -signal.SIGKILL
     done = searches(run, "trace")

@@ -37,13 +37,13 @@ class Done:
 
 
 class Trainings:
-    """Runs train_child.py, each time in a fresh process."""
+    """Runs train_child.py or another, each time in a fresh process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, child: Path = CHILD) -> None:
         self.folder = folder
         self.notes = Path(tempfile.mkdtemp(dir=folder)) / "told"
         self.server = subprocess.Popen(
-            [sys.executable, str(CHILD), "serve"],
+            [sys.executable, str(child), "serve"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=ENV,

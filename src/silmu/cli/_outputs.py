@@ -25,7 +25,7 @@ GROUP_ROWS, GROUP_BYTES = 65_536, 32 << 20
 _PIECE = 1 << 20
 
 Cells = Mapping[str, Any]
-"""`prediction`, `score` and `error` of one row."""
+"""What is added to a row, by column."""
 
 
 class Output(ABC):
@@ -48,14 +48,14 @@ class Output(ABC):
         """All parts as one file."""
 
 
-def open_output(path: Path, source: Source, first: Row, *, numbers: bool = False) -> Output:
+def open_output(path: Path, source: Source, first: Row, added: Mapping[str, bool]) -> Output:
     """What writes a file of the kind that its name says.
 
     Args:
         path: where the file will be.
         source: whose columns it repeats.
         first: its first row, whose columns they are where the source does not tell.
-        numbers: whether predictions are numbers.
+        added: the columns that come to them, and whether each holds numbers.
     """
     suffix, is_packed = _rows.suffix_of(path)
     if suffix in _rows.DELIMITERS:
@@ -63,13 +63,14 @@ def open_output(path: Path, source: Source, first: Row, *, numbers: bool = False
         # A spreadsheet that separates by semicolons reads no commas.
         delimiter = source.delimiter if usual == "," else None
         columns = list(first) if source.columns is None else source.columns
-        output: Output = _Table(columns, delimiter or usual, marked=source.marked)
+        names = [*columns, *added]
+        output: Output = _Table(names, delimiter or usual, marked=source.marked)
     elif suffix in _rows.LINES:
         output = _Lines()
     elif suffix == ".json":
         output = _Array()
     else:
-        output = _Parquet(source, numbers=numbers)
+        output = _Parquet(source, added)
     return _Packed(output) if is_packed else output
 
 
@@ -104,7 +105,7 @@ class _Text(Output):
     def piece(self, block: Block, cells: Sequence[Cells]) -> bytes:
         rows = ({**row, **more} for row, more in zip(block.rows(), cells, strict=True))
         # Half of a surrogate pair is no UTF-8; JSON has a way to write it.
-        return "".join(self._lines(rows)).encode("utf-8", "backslashreplace")
+        return self._written(rows).encode("utf-8", "backslashreplace")
 
     def size(self, piece: bytes) -> int:
         return len(piece)
@@ -117,51 +118,53 @@ class _Text(Output):
             _copy(part, file)
 
     @abstractmethod
-    def _lines(self, rows: Iterable[Row]) -> Iterator[str]: ...
+    def _written(self, rows: Iterable[Row]) -> str: ...
 
 
 @final
 class _Table(_Text):
     def __init__(self, columns: list[str], delimiter: str, *, marked: bool) -> None:
-        self._columns = [*columns, *_rows.ADDED]
+        self._columns = columns
+        self._known = frozenset(columns)
         self._delimiter = delimiter
         # A spreadsheet that wrote the mark needs it to read Korean back.
         self._mark = _rows.BOM if marked else ""
 
-    def _lines(self, rows: Iterable[Row]) -> Iterator[str]:
-        for row in rows:
-            if new := [name for name in row if name not in self._columns]:
-                raise UsageError(
-                    f"a row has the column `{new[0]}`, and the first row has not",
-                    hint="write such rows to a .jsonl file",
-                )
-            yield self._line([_cell(row.get(name)) for name in self._columns])
+    def _written(self, rows: Iterable[Row]) -> str:
+        return self._lines(map(self._cells, rows))
+
+    def _cells(self, row: Row) -> list[str]:
+        if not row.keys() <= self._known:
+            new = next(name for name in row if name not in self._known)
+            raise UsageError(
+                f"a row has the column `{new}`, and the first row has not",
+                hint="write such rows to a .jsonl file",
+            )
+        return [_cell(row.get(name)) for name in self._columns]
 
     def join(self, parts: Sequence[Path], file: BinaryIO) -> None:
-        header = self._line(self._columns)
+        header = self._lines([self._columns])
         file.write(f"{self._mark}{header}".encode("utf-8", "backslashreplace"))
         super().join(parts, file)
 
-    def _line(self, cells: list[str]) -> str:
+    def _lines(self, rows: Iterable[list[str]]) -> str:
         text = io.StringIO(newline="")
-        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerow(cells)
+        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
         return text.getvalue()
 
 
 @final
 class _Lines(_Text):
-    def _lines(self, rows: Iterable[Row]) -> Iterator[str]:
-        for row in rows:
-            yield f"{as_json(row)}\n"
+    def _written(self, rows: Iterable[Row]) -> str:
+        return "".join(f"{as_json(row)}\n" for row in rows)
 
 
 @final
 class _Array(_Text):
     """A JSON array, one row a line."""
 
-    def _lines(self, rows: Iterable[Row]) -> Iterator[str]:
-        for row in rows:
-            yield f",\n{as_json(row)}"
+    def _written(self, rows: Iterable[Row]) -> str:
+        return "".join(f",\n{as_json(row)}" for row in rows)
 
     def join(self, parts: Sequence[Path], file: BinaryIO) -> None:
         file.write(b"[")
@@ -171,6 +174,8 @@ class _Array(_Text):
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if not isinstance(value, str | bool | int | float | list | dict):
@@ -227,14 +232,14 @@ class _Packing:
 
 @final
 class _Parquet(Output):
-    def __init__(self, source: Source, *, numbers: bool) -> None:
+    def __init__(self, source: Source, added: Mapping[str, bool]) -> None:
         import pyarrow as pa
 
         # A cell of a table of text stays the text that it was.
         texts = [(name, pa.string()) for name in source.columns or ()]
         schema = pa.schema(texts) if source.schema is None else source.schema
-        self._kinds = (pa.float64() if numbers else pa.string(), pa.float64(), pa.string())
-        for name, kind in zip(_rows.ADDED, self._kinds, strict=True):
+        self._added = {name: pa.float64() if added[name] else pa.string() for name in added}
+        for name, kind in self._added.items():
             schema = schema.append(pa.field(name, kind))
         self._schema = schema
 
@@ -242,7 +247,7 @@ class _Parquet(Output):
         import pyarrow as pa
 
         columns = list(block.table().columns)
-        for name, kind in zip(_rows.ADDED, self._kinds, strict=True):
+        for name, kind in self._added.items():
             values = [row[name] for row in cells]
             if kind == pa.string():
                 values = [None if value is None else _well_formed(_cell(value)) for value in values]

@@ -11,7 +11,7 @@ import glob
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -28,7 +28,6 @@ LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 PACKED = (".gz", ".bz2")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".hwp", ".docx", ".pdf")
-ADDED = ("prediction", "score", "error")
 BOM = "\ufeff"
 
 Row = dict[str, Any]
@@ -67,6 +66,30 @@ class Source(ABC):
     delimiter: str | None = None
     marked: bool = False
     """Whether a spreadsheet needs a mark at the beginning to read it, as it did of this file."""
+    reserved: tuple[str, ...] = ()
+    """Columns that answers go to, which it may not have."""
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Refuses columns of these names.
+
+        Raises:
+            UsageError: it has one. Where each row has its own, those behind the first are refused
+                as they are read.
+        """
+        self.reserved = tuple(names)
+        self._refuse(self.first() or {} if self.columns is None else self.columns)
+
+    def names(self, rows: int) -> list[str]:
+        """The columns; where each row has its own, those of the first so many rows."""
+        del rows
+        return list(self.columns or ())
+
+    def _refuse(self, columns: Container[str]) -> None:
+        if taken := [name for name in self.reserved if name in columns]:
+            raise UsageError(
+                f"`{self.name}` already has a column `{taken[0]}`, which answers go to",
+                hint="rename or remove it",
+            )
 
     @abstractmethod
     def first(self) -> Row | None:
@@ -98,9 +121,11 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
         typed: whether columns need types, as those of Parquet do.
 
     Raises:
-        UsageError: no such file, none of the known kinds, or it has a column that answers go to.
+        UsageError: no such file, or none of the known kinds.
         MissingExtraError: it takes an extra to read it.
     """
+    from silmu.cli._arrow import Collected, Parquet
+
     path = _path(source)
     suffix, is_packed = suffix_of(path)
     if suffix in SPREADSHEETS:
@@ -115,8 +140,8 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
     if is_one and suffix in LINES and not typed:
         return _Lines(path)
     if is_one and suffix in PARQUET and not is_packed and not path.is_dir():
-        return _Parquet(path)
-    return _Collected(source, query)
+        return Parquet(path)
+    return Collected(source, query)
 
 
 def choose_column(source: str, row: Row, name: str | None) -> str:
@@ -154,14 +179,14 @@ def fingerprint(source: str) -> dict[str, Any]:
     whole.update(b"" if files else source.encode())
     size = 0
     for one in files:
-        with _reading(one), one.open("rb") as file:
+        with reading(one), one.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
             size += file.tell()
     return {"bytes": size, "sha256": whole.hexdigest()}
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[None]:
+def reading(path: Path) -> Generator[None]:
     """Says of a file that cannot be read why it cannot."""
     import zlib
 
@@ -185,7 +210,8 @@ def _path(source: str) -> Path:
     return packages.locate(source)
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file does."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -207,14 +233,6 @@ def _is_text(value: Any) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _refuse_taken(source: str, columns: Mapping[str, Any] | list[str]) -> None:
-    if taken := [name for name in ADDED if name in columns]:
-        raise UsageError(
-            f"`{source}` already has a column `{taken[0]}`, which answers go to",
-            hint="rename or remove it",
-        )
 
 
 # ── text ───────────────────────────────────────────────────────────────────────────────────────
@@ -247,9 +265,9 @@ class _Text(Source):
         self.name = str(path)
         self._path = path
         self._raw: IO[bytes] | None = None
-        with _reading(path):
+        with reading(path):
             self._size = path.stat().st_size
-            self._stamp = _stamp(path)
+            self._stamp = stamp(path)
         self.encoding, self.marked = _encoding(path)
         self._reader = self._all()
         self._rows: Iterator[Row] = self._reader
@@ -273,11 +291,11 @@ class _Text(Source):
         return 1.0 if self._raw.closed else self._raw.tell() / self._size
 
     def has_changed(self) -> bool:
-        with _reading(self._path):
-            return _stamp(self._path) != self._stamp
+        with reading(self._path):
+            return stamp(self._path) != self._stamp
 
     def _all(self) -> Generator[Row]:
-        with _reading(self._path), self._open() as file:
+        with reading(self._path), self._open() as file:
             yield from self._read(file)
 
     @contextmanager
@@ -300,9 +318,10 @@ class _Table(_Text):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         csv.field_size_limit(2**31 - 1)  # a text may be longer than a cell of a spreadsheet
-        with _reading(path), self._open() as file:
-            self.delimiter = _delimiter(file, DELIMITERS[suffix_of(path)[0]])
-        with _reading(path), self._open() as file:
+        with reading(path), self._open() as file:
+            usual = DELIMITERS[suffix_of(path)[0]]
+            self.delimiter = _delimiter(file.readline(1 << 20), usual)
+        with reading(path), self._open() as file:
             table = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:
                 self.columns = list(next(table, ()))
@@ -313,7 +332,6 @@ class _Table(_Text):
         if len({*self.columns}) < len(self.columns):
             columns = ", ".join(self.columns)
             raise UsageError(f"`{path}` has two columns of the same name: {columns}")
-        _refuse_taken(self.name, self.columns)
 
     def _read(self, file: TextIO) -> Iterator[Row]:
         header = self.columns or []
@@ -339,6 +357,17 @@ class _Table(_Text):
 class _Lines(_Text):
     """One JSON object a line."""
 
+    def names(self, rows: int) -> list[str]:
+        seen = list(islice(self._rows, rows))
+        self._rows = chain(seen, self._rows)
+        return list(dict.fromkeys(name for row in seen for name in row))
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        for block in super().blocks(size):
+            for row in block.rows() if self.reserved else ():
+                self._refuse(row)
+            yield block
+
     def _read(self, file: TextIO) -> Iterator[Row]:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -348,7 +377,6 @@ class _Lines(_Text):
                 row = json.loads(line)
             if not isinstance(row, Mapping):
                 raise UsageError(f"line {number} of `{self.name}` is not a JSON object")
-            _refuse_taken(self.name, cast("Mapping[str, Any]", row))
             yield dict(cast("Mapping[str, Any]", row))
 
 
@@ -367,7 +395,7 @@ def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes]:
 
 def _encoding(path: Path) -> tuple[str, bool]:
     """How a file writes its letters, and whether a mark must say so to a spreadsheet."""
-    with _reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
+    with reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
         start = file.read(3)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") and _decodes(path, "utf-16") is None:
         return "utf-16", True
@@ -382,7 +410,7 @@ def _encoding(path: Path) -> tuple[str, bool]:
             "`%s` is not UTF-8 and is read as CP949; what is written is UTF-8", path
         )
         return "cp949", True
-    with _reading(path):
+    with reading(path):
         raise wrong
 
 
@@ -390,7 +418,7 @@ def _decodes(path: Path, encoding: str) -> UnicodeDecodeError | None:
     import codecs
 
     decoder = codecs.getincrementaldecoder(encoding)()
-    with _reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
+    with reading(path), path.open("rb") as raw, _unpacked(path, raw) as file:
         try:
             while piece := file.read(1 << 20):
                 decoder.decode(piece)
@@ -400,134 +428,8 @@ def _decodes(path: Path, encoding: str) -> UnicodeDecodeError | None:
     return None
 
 
-def _delimiter(file: TextIO, usual: str) -> str:
+def _delimiter(header: str, usual: str) -> str:
     """What separates the cells of the first line: the usual, unless it is not in it at all."""
-    header = file.readline(1 << 20)
     if usual in header:
         return usual
     return max(OTHERS, key=header.count) if any(map(header.count, OTHERS)) else usual
-
-
-# ── Arrow ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@final
-class _Arrow(Block):
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    def __len__(self) -> int:
-        return self._table.num_rows
-
-    def values(self, column: str) -> list[Any]:
-        return self._table.column(column).to_pylist()
-
-    def rows(self) -> list[Row]:
-        return self._table.to_pylist()
-
-    def table(self) -> pa.Table:
-        return self._table
-
-
-class _Typed(Source):
-    """Batches of Arrow, of whatever size."""
-
-    schema: pa.Schema
-
-    def __init__(self, name: str, schema: pa.Schema) -> None:
-        self.name = name
-        self.schema = schema
-        self.columns = list(self.schema.names)
-        if len({*self.columns}) < len(self.columns):
-            columns = ", ".join(self.columns)
-            raise UsageError(f"`{self.name}` has two columns of the same name: {columns}")
-        _refuse_taken(self.name, self.columns)
-        self._batches = self._all()
-
-    def first(self) -> Row | None:
-        for batch in self._batches:
-            if batch.num_rows:
-                self._batches = chain([batch], self._batches)
-                return batch.slice(0, 1).to_pylist()[0]
-        return None
-
-    def blocks(self, size: int) -> Iterator[Block]:
-        return map(_Arrow, even(self._batches, self.schema, size))
-
-    @abstractmethod
-    def _all(self) -> Iterator[pa.RecordBatch]: ...
-
-
-def even(batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
-    """The rows of batches of any size, so many at a time."""
-    import pyarrow as pa
-
-    waiting: list[pa.RecordBatch] = []
-    missing = size
-    for batch in batches:
-        while batch.num_rows:
-            waiting.append(batch.slice(0, missing))
-            batch = batch.slice(missing)
-            missing -= waiting[-1].num_rows
-            if not missing:
-                yield pa.Table.from_batches(waiting, schema)
-                waiting, missing = [], size
-    if waiting:
-        yield pa.Table.from_batches(waiting, schema)
-
-
-@final
-class _Parquet(_Typed):
-    def __init__(self, path: Path) -> None:
-        from silmu import extras
-
-        extras.require("data")
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._path = path
-        self._read = 0
-        with _reading(path):
-            self._stamp = _stamp(path)
-        try:
-            self._file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"`{path}` cannot be read: {error}") from error
-        super().__init__(str(path), self._file.schema_arrow)
-
-    def close(self) -> None:
-        self._file.close()
-
-    def share(self) -> float | None:
-        return self._read / max(self._file.metadata.num_rows, 1)
-
-    def has_changed(self) -> bool:
-        with _reading(self._path):
-            return _stamp(self._path) != self._stamp
-
-    def _all(self) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        try:
-            for batch in self._file.iter_batches(batch_size=1024):
-                self._read += batch.num_rows
-                yield batch
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"`{self.name}` cannot be read: {error}") from error
-
-
-@final
-class _Collected(_Typed):
-    """Whatever else `steps.collect` reads."""
-
-    def __init__(self, source: str, query: str | None) -> None:
-        from silmu import extras
-
-        extras.require("data")
-        from silmu.steps import collect
-
-        schema, self._given = collect.rows(source, query=query)
-        super().__init__(collect.describe(source), schema)
-
-    def _all(self) -> Iterator[pa.RecordBatch]:
-        yield from self._given

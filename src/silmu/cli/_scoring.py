@@ -36,6 +36,9 @@ GROUP = 256
 SLOW_GROUP = 16
 """The same where each row takes a second, and not a millisecond."""
 
+TABLE_GROUP, TABLE_CELLS = 4096, 1 << 18
+"""The same where rows are of a table: fewer of a wide one, by how many cells they have."""
+
 PART_ROWS, PART_BYTES, PART_SECONDS = 65_536, 32 << 20, 20.0
 """Where a part ends, at the first group that passes one of these."""
 
@@ -59,8 +62,8 @@ class Part(NamedTuple):
 class Job(NamedTuple):
     """What is asked of each row, and how its answer is told."""
 
-    given: Callable[[Block], list[Any]]
-    answers: Callable[[list[Any], int], list[Any]]
+    given: Callable[[Block], Any]
+    answers: Callable[[Any, int], list[Any]]
     cells: Callable[[Any], Mapping[str, Any]]
     made: Made
     """A file is never joined of parts that differ in it."""
@@ -222,7 +225,7 @@ def _skip(source: Source, blocks: Iterable[Block], job: Job, part: Part) -> None
         raise UsageError(_changed(source))
 
 
-def _digest(given: list[Any]) -> bytes:
+def _digest(given: Any) -> bytes:
     return hashlib.sha256(as_json(given).encode("utf-8", "backslashreplace")).digest()
 
 
@@ -248,9 +251,9 @@ def _new_part(
     try:
         for block in blocks:
             given = job.given(block)
-            cells = [job.cells(one) for one in job.answers(given, start + rows)]
-            failed = sum(one["error"] is not None for one in cells)
-            piece = output.piece(block, cells)
+            answers = job.answers(given, start + rows)
+            failed = sum(isinstance(one, InputError) for one in answers)
+            piece = output.piece(block, [job.cells(one) for one in answers])
             done.append(_Answered(len(block), failed, output.size(piece), _digest(given), piece))
             rows += len(block)
             progress.done(len(block), source.share())

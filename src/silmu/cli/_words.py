@@ -40,6 +40,8 @@ def as_line(answer: Any, given: Any) -> str:
     'POSITIVE 0.9998  I love this'
     >>> as_line([{"entity_group": "PER", "score": 0.99, "word": "Kim"}], "It was Kim.")
     'PER (Kim) 0.9900  It was Kim.'
+    >>> as_line({"prediction": 21.4, "low": 18.0, "high": 25.1}, "cyl=4, hp=88")
+    '21.4 (18 to 25.1)  cyl=4, hp=88'
     """
     if answer == []:
         return f"(nothing)  {_beginning(given)}"
@@ -52,7 +54,7 @@ def as_line(answer: Any, given: Any) -> str:
     if records is None:
         return f"{_shape(answer)}  {_beginning(given)}"
     told = [_told(record) for record in records]
-    if all("score" in record for record in records):
+    if all("score" in record or "prediction" in record for record in records):
         return f"{', '.join(told)}  {_beginning(given)}"
     return "\n".join(told)
 
@@ -94,12 +96,24 @@ def _records(answer: Any) -> list[Mapping[str, Any]] | None:
 
 
 def _told(record: Mapping[str, Any]) -> str:
+    if "prediction" in record:
+        return _number(*(record.get(name) for name in ("prediction", "low", "high")))
     texts = [value for value in record.values() if isinstance(value, str)]
     value = texts[0] if texts else as_json({k: v for k, v in record.items() if k != "score"})
     if "word" in record:
         value = f"{value} ({record['word']})"
     score = record.get("score")
     return value if score is None else f"{_one_line(value) or '(no answer)'} {score:.4f}"
+
+
+def _number(value: Any, low: Any, high: Any) -> str:
+    """A number and its interval, or those of several targets."""
+    if isinstance(value, Mapping):
+        ends = cast("list[Mapping[str, float] | None]", [value, low, high])
+        names = list(cast("Mapping[str, float]", value))
+        told = [_number(*(one and one[name] for one in ends)) for name in names]
+        return ", ".join(f"{name} {number}" for name, number in zip(names, told, strict=True))
+    return f"{value:.6g}" if low is None else f"{value:.6g} ({low:.6g} to {high:.6g})"
 
 
 def _beginning(given: Any) -> str:

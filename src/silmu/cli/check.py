@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
     from silmu.steps.collect import collect
     from silmu.steps.collect.checks import check
 
+    kind = task_class(task)
     folder = graphs.cache_folder().parent / "checks" / secrets.token_hex(8)
     dataset = collect(
         args.data,
         folder,
-        kind=task_class(task).rows,
+        kind=kind.rows,
         query=query,
         input=args.input,
         target=args.target,
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         time=args.time,
     )
     try:
-        found = [dataclasses.asdict(finding) for finding in check(dataset)]
+        findings = check(dataset, kind=kind.rows, answers=kind.answers)
+        found = [dataclasses.asdict(finding) for finding in findings]
     finally:
         store.remove(folder)
     count = dataset.rows_in

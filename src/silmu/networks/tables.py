@@ -91,6 +91,8 @@ class TableNetworkConfig:
         for name in ("members", "hidden_size", "num_layers", "number_size", "category_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.number_bins < 0:
+            raise UsageError(f"number_bins is {self.number_bins}; it must be at least 0")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}; it must be from 0 to below 1")
 

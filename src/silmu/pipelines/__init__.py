@@ -158,6 +158,8 @@ def pipeline(
             folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
         )
     if not kind.reads_texts:
+        if measures:
+            logger.warning("dtype fastest: a model for tables is small, and computes in fp32")
         _ = model.session
         return kind(model, task=name, framework=framework, **parameters)
     if not isinstance(tokenizer, Tokenizer):

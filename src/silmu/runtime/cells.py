@@ -46,6 +46,8 @@ _MARKS = {".": str.maketrans("", "", ","), ",": str.maketrans(",", ".", ". \u00a
 _WITH_COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)")
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0+")
 _CURRENCIES = frozenset(("USD", "US$", "EUR", "GBP", "JPY", "CNY", "RMB", "KRW", "CHF", "R$"))
+_LONGEST_NULL = 16
+"""Letters of what says that there is nothing, with some that are not seen."""
 _UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
 _WORD = re.compile(r"[^\W_]+")
 _WITHOUT_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -56,7 +58,10 @@ def is_missing(value: Any) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return _visible(value).lower() in NULLS
+        text = value.strip()
+        if len(text) > _LONGEST_NULL:
+            return False
+        return text.lower() in NULLS or (not text.isascii() and _visible(text).lower() in NULLS)
     if isinstance(value, Decimal):
         return value.is_nan()
     if isinstance(value, float | np.generic):

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from silmu.errors import InputError
 from silmu.runtime import cells
-from silmu.runtime.times import DAY, ORDERS, PARTS, Times, read_times, taken_apart
+from silmu.runtime.times import (
+    DAY,
+    MOST_REMEMBERED,
+    ORDERS,
+    PARTS,
+    Times,
+    read_times,
+    taken_apart,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +29,9 @@ UNKNOWN, NONE, FIRST = 0, 1, 2
 """The numbers of a category: unknown or rare, missing, and the first level."""
 FARTHEST = 1e4
 """What a number becomes at most, of which most lie between -3 and 3."""
-MOST_REMEMBERED = 1 << 16
-"""Different cells of a category whose level is looked up once."""
+TINY = 0.1
+"""A positive number below this share of the least of the training is far from it, whatever the
+largest."""
 
 _PLAIN = {str, int, float, bool}
 _LONGEST_SHOWN = 40
@@ -140,13 +150,13 @@ class NumberColumn:
     def _far(self, found: NDArray[np.float64]) -> NDArray[np.bool_]:
         """What lies farther outside of the training's numbers than they lie apart.
 
-        Of positive numbers also by their ratio, so that grams for kilograms are seen both ways.
+        Of positive numbers also by their ratio, so that kilograms for grams are seen too.
         """
         span = self.high - self.low
         with np.errstate(invalid="ignore"):
             far = (found < self.low - span) | (found > self.high + span)
             if self.low > 0:
-                far |= (found > 0) & (found < self.low * (self.low / self.high))
+                far |= (found > 0) & (found < self.low * max(self.low / self.high, TINY))
         return far
 
     def _normalised(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -190,30 +200,13 @@ class CategoryColumn:
 
     def read(self, values: Sequence[Any], odd: Odd) -> NDArray[np.int64]:
         """(rows,)"""
-        code_of: dict[str, int] = {one: i for i, one in enumerate(self.levels, FIRST)}
-        code_of |= dict.fromkeys(self.rare, UNKNOWN)
-        folded: dict[str, list[int]] = {}
-        for one, code in code_of.items():
-            folded.setdefault(one.casefold(), []).append(code)
-
-        def code_for(value: Any) -> int:
-            """-1 where no level of the training is meant."""
-            name = cells.level(value)
-            if name is None:
-                return NONE
-            if name in code_of:
-                return code_of[name]
-            # TRUE is true where nothing else is written alike.
-            near = folded.get(name.casefold(), [])
-            return near[0] if len(near) == 1 else -1
-
         found = np.empty(len(values), np.int64)
         known: dict[Any, int] = {}
         for i, value in enumerate(values):
             kind = cast("type[Any]", type(value))
             key = (kind, value) if kind in _PLAIN else None
             if (number := known.get(key)) is None:
-                number = code_for(value)
+                number = self._code(value)
                 if key is not None and len(known) < MOST_REMEMBERED:
                     known[key] = number
             found[i] = number
@@ -224,6 +217,28 @@ class CategoryColumn:
         if not self.missing:
             odd.tell(self.name, values, found == NONE, _NEVER_MISSING)
         return found
+
+    def _code(self, value: Any) -> int:
+        """The number of a cell; -1 where no level of the training is meant."""
+        name = cells.level(value)
+        if name is None:
+            return NONE
+        codes, folded = self._codes
+        if name in codes:
+            return codes[name]
+        # TRUE is true where nothing else is written alike.
+        near = folded.get(name.casefold(), [])
+        return near[0] if len(near) == 1 else -1
+
+    @cached_property
+    def _codes(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """The numbers of levels as they are written, and of all that are written alike."""
+        codes = {one: i for i, one in enumerate(self.levels, FIRST)}
+        codes |= dict.fromkeys(self.rare, UNKNOWN)
+        folded: dict[str, list[int]] = {}
+        for one, code in codes.items():
+            folded.setdefault(one.casefold(), []).append(code)
+        return codes, folded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,14 +344,17 @@ class TextColumn:
         odd.tell(self.name, values, bad, "{value} is no text")
         if not self.missing:
             odd.tell(self.name, values, none, _NEVER_MISSING)
-        place_of = {word: i for i, word in enumerate(self.words)}
         found = np.zeros((len(values), self.width), np.float64)
         for row, value in zip(found, values, strict=True):
             told = cells.words(value) if isinstance(value, str) else []
-            weights = cells.word_weights(told, place_of, self.weights)
+            weights = cells.word_weights(told, self._places, self.weights)
             if weights:
                 row[:] = np.fromiter(weights.values(), np.float64) @ self.components[[*weights]]
         return found
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words)}
 
 
 @dataclass(frozen=True, kw_only=True)

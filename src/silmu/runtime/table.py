@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
@@ -204,11 +204,12 @@ class Table:
         arrays: dict[str, NDArray[Any]] = {}
         for i, one in enumerate(self.columns):
             plain: dict[str, Any] = {"kind": one.kind}
-            for name, value in vars(one).items():
+            for own in fields(one):
+                value = getattr(one, own.name)
                 if isinstance(value, np.ndarray):
-                    arrays[f"{i}.{name}"] = np.ascontiguousarray(cast("NDArray[Any]", value))
+                    arrays[f"{i}.{own.name}"] = np.ascontiguousarray(cast("NDArray[Any]", value))
                 else:
-                    plain[name] = value
+                    plain[own.name] = value
             columns.append(plain)
         own = {k: v for k, v in asdict(replace(self, columns=())).items() if k != "columns"}
         text = json.dumps(

@@ -31,6 +31,9 @@ PARTS = ("since", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 DAY = 86_400.0
 """Seconds."""
 
+MOST_REMEMBERED = 1 << 16
+"""Different texts of a column that are read once."""
+
 YEARS = (1900, 2100)
 """Between which 20240305 is a day."""
 
@@ -76,10 +79,19 @@ def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
     """
     count = len(values)
     found = Times(np.full(count, math.nan), np.zeros(count, bool), np.zeros(count, bool))
+    known: dict[str, tuple[float, bool] | None] = {}
     for i, value in enumerate(values):
-        if is_missing(value) or (isinstance(value, str) and value.strip().lower() in MISSING):
+        if is_missing(value):
             continue
-        time = _time(value, order)
+        if not isinstance(value, str):
+            time = _time(value, order)
+        elif value in known:
+            time = known[value]
+        else:
+            is_none = value.strip().lower() in MISSING
+            time = (math.nan, False) if is_none else _time(value, order)
+            if len(known) < MOST_REMEMBERED:
+                known[value] = time
         if time is None:
             found.bad[i] = True
         else:

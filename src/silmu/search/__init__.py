@@ -11,7 +11,6 @@ from its own checkpoint. The test split is not read.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from silmu.search._proposals import proposed
 from silmu.steps.design.memory import is_about_memory
 from silmu.steps.design.plan import Design, clock, probed
 from silmu.steps.design.spaces import Space
-from silmu.steps.design.trials import DONE, FAILED, FOLDER, STOPPED, Trial, Trials
+from silmu.steps.design.trials import DONE, FAILED, FOLDER, STOPPED, Trial, Trials, curve_of
 
 if TYPE_CHECKING:
     from silmu.steps.prepare.prepared import Prepared
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 SETTLED = ("device", "dtype", "threads")
 """What is measured for the first trial, and is the same for all."""
 
-LEAST_SECONDS = 0.01
-"""A trial for which less of the budget is left is not begun."""
+LEAST = 0.5
+"""The share of an equal part of the budget that each trial has at least, or it is not begun."""
 
 
 def check(task: Task[Any], until: str) -> None:
@@ -99,8 +98,9 @@ def open_space(task: Task[Any], prepared: Prepared | None = None) -> Space:
 def search(task: Task[Any], prepared: Prepared) -> None:
     """Tries settings, and leaves what was best as the design and the training of the run.
 
-    With a budget each trial is cut to as many steps as fit into an Nth of it; where trials take
-    longer than they were measured to, the later ones have less, and none is begun beyond it.
+    With a budget each trial is cut to as many steps as fit into an Nth of it. Where trials took
+    longer than they were measured to, later ones have less, down to half of that; a trial for which
+    not even so much is left is not begun.
 
     Args:
         task: whose config says how many; it has the settings of the best trial afterwards.
@@ -155,6 +155,8 @@ class _Search:
         try:
             task = self._task(number, values)
             design = task.design(self.prepared)
+            # What was begun under another Optuna goes on as it was begun.
+            values = {name: design.settings[name] for name in self.space}
             objective, outcome = task.fit(
                 design,
                 self.prepared,
@@ -166,7 +168,8 @@ class _Search:
                 "higher_is_better": objective.higher_is_better,
                 "settled": {name: design.settings[name] for name in SETTLED},
             }
-            curve = _curve(task.folder / "4-train" / "log.jsonl", known, design.cost.steps)
+            log = task.folder / "4-train" / "log.jsonl"
+            curve = curve_of(log, objective.metric, objective.higher_is_better, design.cost.steps)
             trial = _judged(number, values, outcome, curve, design, time.monotonic() - began)
         except Interrupted as stopped:
             raise Interrupted(
@@ -208,12 +211,14 @@ class _Search:
         if each is None:
             return None
         left = self.trials.asked - len(self.trials.trials)
-        spent = sum(trial.seconds for trial in self.trials.trials)
-        return min(each, (each * self.trials.asked - spent) / max(left, 1))
+        return max(min(each, self._unspent(each) / max(left, 1)), LEAST * each)
+
+    def _unspent(self, each: float) -> float:
+        return each * self.trials.asked - sum(trial.seconds for trial in self.trials.trials)
 
     def _has_time(self) -> bool:
-        seconds = self._seconds()
-        if seconds is None or seconds >= LEAST_SECONDS:
+        each = self.config.training_seconds
+        if each is None or self._unspent(each) >= LEAST * each:
             return True
         done = len(self.trials.trials)
         self.task.tell(f"search: the budget is used up after {done} of {self.trials.asked} trials")
@@ -297,15 +302,3 @@ def _judged(
         # What earlier sittings took is known of the training alone.
         seconds=round(max(seconds, outcome.seconds), 3),
     )
-
-
-def _curve(log: Path, known: Mapping[str, Any], steps: int) -> tuple[tuple[float, float], ...]:
-    """After each validation the share of the steps, and the best metric until then."""
-    better = max if known["higher_is_better"] else min
-    found: list[tuple[float, float]] = []
-    for line in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
-        value = line.get("validation", {}).get(known["metric"])
-        if value is not None:
-            best = better(value, found[-1][1]) if found else value
-            found.append((line["step"] / steps, best))
-    return tuple(found)

@@ -141,8 +141,8 @@ def _seal(folder: Path, meta: Mapping[str, object]) -> None:
 def move(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Give a folder another place on the same disk, at once.
 
-    A kill finds it at one of the two places. So does a power cut where the file system has a journal;
-    elsewhere it may find none, so move only what can be made again.
+    A kill leaves it at one of the two places. So does a power cut where the file system has a
+    journal; elsewhere it may leave it at none, so move only what can be made again.
 
     >>> with store.new_folder("drafts/first") as writer:
     ...     writer.write("a.txt", b"a")

@@ -116,6 +116,8 @@ class Task(ABC, Generic[C]):
     name: ClassVar[str]
     rows: ClassVar[str]
     """What it learns from, as `collect` calls it: `text` or `table`."""
+    answers: ClassVar[str] = "auto"
+    """What it tells: `labels`, `numbers`, or `auto`, where the target decides."""
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: C, folder: Path, *, quiet: bool = False) -> None:

@@ -101,6 +101,7 @@ class Tabular(Supervised[TabularConfig]):
             from silmu.steps.train.loop import Training
 
             decided = tables.decided(self.config.to_dict())
+            tables.check_shape(decided)
             Training.of({**decided, "dtype": "fp32"}, fingerprint="")
 
     @abstractmethod

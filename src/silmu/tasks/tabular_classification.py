@@ -31,6 +31,7 @@ class TabularClassification(Tabular):
     """
 
     name = "tabular-classification"
+    answers = "labels"
     Config = TabularClassificationConfig
 
     def of_prepare(self) -> dict[str, Any]:

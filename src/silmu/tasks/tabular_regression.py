@@ -16,6 +16,7 @@ class TabularRegression(Tabular):
     """
 
     name = "tabular-regression"
+    answers = "numbers"
     Config = TabularConfig
 
     def of_prepare(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Dataset:
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self.path = path
         self._about = about
+        self._last: tuple[int, pa.RecordBatch] | None = None
         self.name: str = about["name"]
         self.source: str = about["source"]
         self.query: str | None = about["query"]
@@ -119,17 +120,19 @@ class Dataset:
     ) -> Iterator[pa.RecordBatch]:
         """The rows in order, some at a time."""
         names = self._known(columns)
+        # By place, since among thousands of columns one is slow to find by its name.
+        places = [self._places[name] for name in names]
         for number in range(self._reader.num_record_batches):
-            batch = self._reader.get_batch(number).select(names)
+            batch = self._batch(number).select(places)
             for start in range(0, batch.num_rows, size):
                 yield batch.slice(start, size)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, still on the disk until it is read."""
         (name,) = self._known([name])
+        place = self._places[name]
         chunks = [
-            self._reader.get_batch(number).column(name)
-            for number in range(self._reader.num_record_batches)
+            self._batch(number).column(place) for number in range(self._reader.num_record_batches)
         ]
         return pa.chunked_array(chunks, type=self.schema.field(name).type)
 
@@ -147,7 +150,7 @@ class Dataset:
         parts: list[pa.RecordBatch] = []
         for number in np.flatnonzero(np.diff(bounds)).tolist():
             here = wanted[bounds[number] : bounds[number + 1]] - self._starts[number]
-            parts.append(self._reader.get_batch(number).select(names).take(pa.array(here)))
+            parts.append(self._batch(number).select(names).take(pa.array(here)))
         table = pa.Table.from_batches(parts, schema=schema)
         back = np.empty(len(rows), np.int64)
         back[order] = np.arange(len(rows))
@@ -157,6 +160,17 @@ class Dataset:
     def _reader(self) -> Any:
         return pa.ipc.open_file(pa.memory_map(str(self.path / DATA)))
 
+    def _batch(self, number: int) -> pa.RecordBatch:
+        """A batch, which stays on the disk; the last is kept, for its columns are asked for."""
+        last = self._last
+        if last is None or last[0] != number:
+            last = self._last = number, self._reader.get_batch(number)
+        return last[1]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {str(name): place for place, name in enumerate(self.schema.names)}
+
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         """The first row of each batch."""
@@ -165,12 +179,11 @@ class Dataset:
         return np.cumsum([0, *sizes], dtype=np.int64)[:-1]
 
     def _known(self, columns: Sequence[str] | None) -> list[str]:
-        names: list[str] = self.schema.names
         for name in columns or []:
-            if name not in names:
-                have = ", ".join(f"`{one}`" for one in names)
+            if name not in self._places:
+                have = ", ".join(f"`{one}`" for one in self._places)
                 raise UnknownNameError(f"there is no column `{name}`; there are {have}")
-        return names if columns is None else list(columns)
+        return list(self._places if columns is None else columns)
 
 
 def about_bytes(

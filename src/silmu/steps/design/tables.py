@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from silmu.errors import UnknownNameError
+from silmu.errors import UnknownNameError, UsageError
 from silmu.steps.design.plan import FOR_TABLES
 
 if TYPE_CHECKING:
@@ -51,6 +51,21 @@ def check(network: str) -> None:
             f"no network `{network}` for tables",
             hint=f"--network may be auto, {', '.join(FOR_TABLES)}",
         )
+
+
+def check_shape(settings: Mapping[str, Any]) -> None:
+    """Refuses numbers that no network can have.
+
+    Raises:
+        UsageError: a size, or a share, that is out of range.
+    """
+    from silmu.networks.tables import TableNetworkConfig
+
+    smoothing = settings["label_smoothing"]
+    if not 0 <= smoothing < 1:
+        raise UsageError(f"label_smoothing is {smoothing}; it must be from 0 to below 1")
+    of_data = {"num_numbers": 1, "category_sizes": (), "num_outputs": 1}
+    TableNetworkConfig.from_dict({**settings, **of_data, "kind": "tabm", "mean": "number"})
 
 
 def decided(given: Mapping[str, Any], num_rows: int | None = None) -> dict[str, Any]:

@@ -129,3 +129,23 @@ class Trials:
                 f"{path} does not hold the trials of a search: {error}",
                 hint="begin a new run; this one cannot tell what was tried",
             ) from error
+
+
+def curve_of(
+    log: Path, metric: str, higher_is_better: bool, steps: int
+) -> tuple[tuple[float, float], ...]:
+    """After each validation of a training the share of its steps, and the best metric until then.
+
+    Args:
+        log: its `log.jsonl`.
+        metric, higher_is_better: by which it is judged.
+        steps: how many there are.
+    """
+    better = max if higher_is_better else min
+    found: list[tuple[float, float]] = []
+    for line in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
+        value = line.get("validation", {}).get(metric)
+        if value is not None:
+            best = better(value, found[-1][1]) if found else value
+            found.append((line["step"] / steps, best))
+    return tuple(found)

@@ -37,6 +37,9 @@ from silmu.steps.evaluate.words import (
 WEAKEST = 3
 """So many labels and parts are named in the limits."""
 
+MATTERING = 5
+"""So many of the columns that matter most are named."""
+
 LABELS = 40
 """So many labels are named."""
 
@@ -158,15 +161,17 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     labels = [str(label) for label in listed(report, "labels")]
     named = ", ".join(_told(label) for label in labels[:LABELS])
     more = f" and {len(labels) - LABELS:,} more" if len(labels) > LABELS else ""
-    kind = report.get("kind")
+    kind, one = report.get("kind"), "A row of a table" if _is_table(report) else "A text"
     if kind == "number":
-        yield "A text goes in, a number comes out."
+        told = [_told(name) for name in listed(report, "targets")[:LABELS]]
+        what = f"numbers come out: {', '.join(told)}" if told else "a number comes out"
+        yield f"{one} goes in, {what}{_between(report)}."
     elif kind == "multiple":
-        yield f"A text goes in; out come all labels that hold, any number of: {named}{more}."
+        yield f"{one} goes in; out come all labels that hold, any number of: {named}{more}."
     elif kind == "ordered":
-        yield f"A text goes in, one of these grades comes out, in order: {named}{more}."
+        yield f"{one} goes in, one of these grades comes out, in order: {named}{more}."
     elif labels:
-        yield f"A text goes in, one of these labels comes out: {named}{more}."
+        yield f"{one} goes in, one of these labels comes out: {named}{more}."
     facts: list[str] = []
     if run.get("base_model") and run.get("frozen"):
         facts.append(f"A linear head on the frozen encoder {_told(run['base_model'], 80)}.")
@@ -179,6 +184,21 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     if facts:
         yield ""
         yield " ".join(facts)
+
+
+def _is_table(report: Mapping[str, Any]) -> bool:
+    return report.get("rows") == "rows"
+
+
+def _between(report: Mapping[str, Any]) -> str:
+    held = part(report, "metrics", "interval_coverage")
+    promised = part(report, "details").get("promised")
+    if not held or promised is None:
+        return ""
+    return (
+        f"; with each the interval that a share of {figure(promised)} of true numbers is to lie "
+        f"in, and in the test {figure(held['value'])} ({span(held)}) did"
+    )
 
 
 def _data(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
@@ -224,9 +244,16 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
         by = "rows" if drawn["by"] == "row" else f"values of {_told(drawn['by'])}"
         told += f", from {drawn['resamples']:,} resamples of {drawn['units']:,} {by}"
     yield f"{told}."
-    for other in part(report, "comparison", "others").values():
+    for other in [*part(report, "comparison", "others").values()][::-1]:
         yield ""
         yield _prose(sentence(other["sentence"]))
+    if matter := part(report, "details", "importance"):
+        loss = metric_name(matter["metric"])
+        told = "; ".join(
+            f"{_told(one['column'])} {_cell(one)}" for one in listed(matter, "columns")[:MATTERING]
+        )
+        yield ""
+        yield f"Columns that matter most, by the loss of {loss} when one is shuffled: {told}."
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -238,13 +265,27 @@ def _cell(metric: Mapping[str, Any]) -> str:
 
 
 def _use(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
-    task = json.dumps(report.get("task", ""))
+    task, is_table = json.dumps(report.get("task", "")), _is_table(report)
     yield "```python"
+    if is_table:
+        yield "import csv"
+        yield ""
     yield "from silmu import pipeline"
     yield ""
     yield f'pipe = pipeline({task}, model="path/to/this/folder")'
-    yield 'pipe("A text to answer.")'
+    if is_table:
+        yield 'with open("rows.csv", newline="") as file:'
+        yield "    answers = pipe(list(csv.DictReader(file)))"
+    else:
+        yield 'pipe("A text to answer.")'
     yield "```"
+    if is_table:
+        yield ""
+        yield (
+            "Rows are a dict, a list of dicts, a dict of columns, or a data frame, with the "
+            "columns that are named above. An answer has `flags` where a cell looks like none of "
+            "the training."
+        )
     if run.get("transformers"):
         yield ""
         yield "Its network is one of transformers' own, which opens the folder as well:"

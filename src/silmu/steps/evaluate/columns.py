@@ -67,14 +67,14 @@ def importance(details: Mapping[str, Any]) -> Html | None:
     )
 
 
-def dependence(details: Mapping[str, Any]) -> Html | None:
+def dependence(report: Mapping[str, Any], details: Mapping[str, Any]) -> Html | None:
     """What the model says on average for each value of a column, and to eight in ten rows."""
     found = listed(details, "dependence")
     if not found:
         return None
-    scales = _scales(found)
-    lines = [_curve(one, scales) for one in found if one["kind"] == "number"]
-    levels = [_levels(one, scales) for one in found if one["kind"] != "number"]
+    scales, scores = _scales(found), report.get("kind") != "number"
+    lines = [_curve(one, scales, scores) for one in found if one["kind"] == "number"]
+    levels = [_levels(one, scales, scores) for one in found if one["kind"] != "number"]
     parts: list[Html] = []
     if lines:
         parts.append(html('<div class="figures-row">{lines}</div>', lines=joined(lines)))
@@ -98,17 +98,17 @@ def _scales(found: Iterable[Mapping[str, Any]]) -> dict[str | None, Scale]:
     return {of: Scale.over(values, count=4) for of, values in ends.items()}
 
 
-def _title(one: Mapping[str, Any]) -> str:
+def _title(one: Mapping[str, Any], scores: bool) -> str:
     of = one["curves"][0]["of"]
     name = shortened(one["column"])
-    return name if of is None else f"{name}: {shortened(of, 24)}"
+    return name if of is None else f"{name}: {'score of ' if scores else ''}{shortened(of, 24)}"
 
 
-def _curve(one: Mapping[str, Any], scales: Mapping[str | None, Scale]) -> Html:
+def _curve(one: Mapping[str, Any], scales: Mapping[str | None, Scale], scores: bool) -> Html:
     drawn = one["curves"][0]
     return charts.curve(
         list(zip(one["at"], drawn["mean"], strict=True)),
-        title=_title(one),
+        title=_title(one, scores),
         across=shortened(one["column"]),
         x=Scale.over(one["at"], count=4, tight=True),
         y=scales[drawn["of"]],
@@ -117,7 +117,7 @@ def _curve(one: Mapping[str, Any], scales: Mapping[str | None, Scale]) -> Html:
     )
 
 
-def _levels(one: Mapping[str, Any], scales: Mapping[str | None, Scale]) -> Html:
+def _levels(one: Mapping[str, Any], scales: Mapping[str | None, Scale], scores: bool) -> Html:
     drawn = one["curves"][0]
     values = zip(one["at"], drawn["mean"], drawn["low"], drawn["high"], strict=True)
     rows = [
@@ -127,8 +127,8 @@ def _levels(one: Mapping[str, Any], scales: Mapping[str | None, Scale]) -> Html:
     return charts.forest(
         rows,
         caption=f"What the model says by {shortened(one['column'])}",
-        head=f"By {_title(one)}",
-        unit="mean answer",
+        head=f"By {_title(one, scores)}",
+        unit="mean score" if scores else "mean answer",
         scale=scales[drawn["of"]],
         between="80 % of rows",
     )

@@ -14,6 +14,7 @@ from silmu.steps.evaluate.intervals import (
     percentiles,
     ratio,
     resample,
+    wilson,
     with_intervals,
 )
 from silmu.steps.evaluate.metrics import BINS, Scored, row_sums, total
@@ -125,6 +126,12 @@ def part_figure(
     units = None if own is None else len(np.unique(own))
     if units is not None and units < 2:
         own, units = None, None
+    if part.kind == "single" and own is None:
+        # A share, of which no resample has to tell.
+        hits = int(part.right.sum())
+        low, high = wilson(hits, len(part))
+        value = hits / len(part)
+        return {"metric": metric, "score": asdict(Metric(value, low, high, len(part)))}
     sums = row_sums(part)
     drawn = resample([sums], own, resamples=FEWEST_RESAMPLES)[0]
     found = with_intervals(part, sums, drawn, units=units)

@@ -146,6 +146,9 @@ def _facts(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
         ),
         html("<div><dt>row</dt><dd>{row}</dd></div>", row=f"{one['row']:,}"),
     ]
+    if isinstance(one["label"], Mapping) and explained:
+        of = html("<bdi>{of}</bdi>", of=shortened(explained["of"]))
+        facts.insert(2, html("<div><dt>shown for</dt><dd>{of}</dd></div>", of=of))
     if isinstance(one["label"], list) and one.get("score") is not None:
         which = (
             f"score of {shortened(explained['of'])}" if explained else "score of the worst label"

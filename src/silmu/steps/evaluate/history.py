@@ -40,7 +40,8 @@ def history(run: Path, prepared: Prepared, settings: Mapping[str, Any]) -> dict[
     metric = PRIMARY[prepared.kind]
     network = str(settings.get("network") or (design and design.network) or "")
     frozen = probed(network)
-    base = frozen or ("" if network in FROM_NOTHING else network)
+    is_own = network in FROM_NOTHING or _is_of_silmu(run / "4-model")
+    base = frozen or ("" if is_own else network)
     found: dict[str, Any] = {
         "network": PROBE if frozen else _public(network),
         "base_model": _public(base) if base else None,
@@ -97,11 +98,20 @@ def _beside(path: Path) -> str:
 
 
 def _is_of_transformers(model: Path) -> bool:
+    kind = _model_type(model)
+    return kind is not None and not kind.startswith("silmu-")
+
+
+def _is_of_silmu(model: Path) -> bool:
+    kind = _model_type(model)
+    return kind is not None and kind.startswith("silmu-")
+
+
+def _model_type(model: Path) -> str | None:
     try:
-        kind = json.loads((model / "config.json").read_bytes())["model_type"]
+        return str(json.loads((model / "config.json").read_bytes())["model_type"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return not str(kind).startswith("silmu-")
+        return None
 
 
 def _log(path: Path, metric: str) -> Iterator[list[Any]]:

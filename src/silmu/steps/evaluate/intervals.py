@@ -33,6 +33,7 @@ Drawn = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _AT_ONCE = 2_000_000
 _LARGE = 20_000
+_NARROW = 16
 _PROPORTIONS = ("accuracy", "interval_coverage")
 
 
@@ -73,7 +74,9 @@ def resample(
         tables = [_by_group(table, groups) for table in tables]
     units = tables[0]["n"].shape[0]
     order = _order(tables)
-    tables = [{name: block[order] for name, block in table.items()} for table in tables]
+    tables = [
+        {name: _dense_if_narrow(block[order]) for name, block in table.items()} for table in tables
+    ]
     count = resamples or (RESAMPLES if units <= _LARGE else FEWEST_RESAMPLES)
     random = np.random.default_rng(seed)
     pieces: list[list[dict[str, NDArray[np.float64]]]] = [[] for _ in tables]
@@ -151,6 +154,9 @@ def with_intervals(
         if np.isnan(value):
             continue
         low, high = percentiles(again[name], count)
+        if name == "roc_auc":
+            # In resamples it is told to the first order, which may pass its ends.
+            low, high = max(low, 0.0), min(high, 1.0)
         if name == "expected_calibration_error":
             # Chance alone makes the error larger than it is, and in a resample once more.
             noise = percentiles(_noise_of_calibration(totals, drawn), count)[1]
@@ -232,6 +238,12 @@ def _order(tables: Sequence[Sums]) -> NDArray[np.int64]:
             position += width
     # Sums of the same rows in another order differ in their last digits.
     return np.argsort(np.round(keys, 9), kind="stable")
+
+
+def _dense_if_narrow(block: Any) -> Any:
+    """A block of few columns is soonest added up as it is, one of many by what is not 0 in it."""
+    narrow = sparse.issparse(block) and block.shape[1] <= _NARROW
+    return cast("Any", block).toarray() if narrow else block
 
 
 def _weighted(weights: NDArray[np.float64], block: Any) -> NDArray[np.float64]:

@@ -90,7 +90,8 @@ def comparison(report: Mapping[str, Any]) -> Html | None:
     comparison = part(report, "comparison")
     if not comparison:
         return None
-    told = {comparison["against"]: comparison, **part(comparison, "others")}
+    found = {comparison["against"]: comparison, **part(comparison, "others")}
+    told = {name: found[name] for name in [*baselines(report), *found] if name in found}
     tones = {"better": "model", "worse": "warm"}
     rows = [
         Row(

@@ -33,7 +33,7 @@ def evaluate(model: Path, dataset: Dataset, folder: Path | None) -> Report:
     scorer = open_scorer(model)
     columns = scorer.columns(dataset)
     passed = scorer.read(dataset)
-    truth = truth_of(dataset, scorer.kind, scorer.labels)
+    truth = truth_of(dataset, scorer.kind, scorer.labels, scorer.targets)
     everything = np.arange(dataset.num_rows)
     rows = Rows(dataset, columns, everything, truth.targets, passed, truth.known)
     drift, unlike = scorer.drift(dataset, passed, Path(model))

@@ -91,7 +91,7 @@ def _sections(
     yield "confusions", "Confusions", measured.confusion(details)
     yield "labels", "By label", measured.per_class(report, details)
     yield "importance", "Which columns matter", columns.importance(details)
-    yield "dependence", "How answers depend on them", columns.dependence(details)
+    yield "dependence", "How answers depend on them", columns.dependence(report, details)
     by = "By part and length" if details.get("lengths") else "By part"
     yield "parts", by, measured.parts(report, details)
     drift = columns.drift(details) or measured.drift(details)

@@ -9,7 +9,6 @@ from typing import Any
 from silmu.errors import CorruptError
 from silmu.steps.design.trials import FAILED, STOPPED, Trials
 from silmu.steps.evaluate.markup import Html, html, joined
-from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.words import figure, listed, metric_name, part, setting, shortened
 
 MOST = 40
@@ -19,7 +18,7 @@ MOST = 40
 def search_of(run: Path) -> dict[str, Any] | None:
     """What `run["search"]` holds of the folder of a run; None where nothing was searched.
 
-    metric       by which trials were judged, on the validation split
+    metric, higher_is_better   by which trials were judged, on the validation split
     trials       best first: number, metric, state, share (of its steps that were done), values,
                  why (it failed)
     """
@@ -31,6 +30,7 @@ def search_of(run: Path) -> dict[str, Any] | None:
         return None
     return {
         "metric": trials.metric,
+        "higher_is_better": trials.higher_is_better,
         "trials": [
             {
                 "number": one.number,
@@ -83,7 +83,9 @@ def table(run: Mapping[str, Any]) -> Html | None:
         count=f"{len(trials):,}",
         more=f"; {MOST} of {len(trials):,}" if len(trials) > MOST else "",
         metric=metric_name(metric),
-        lower=html(" <small>lower is better</small>") if metric in LOWER_IS_BETTER else html(""),
+        lower=html("")
+        if found.get("higher_is_better")
+        else html(" <small>lower is better</small>"),
         head=head,
         rows=rows,
     )

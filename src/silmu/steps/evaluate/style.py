@@ -72,7 +72,7 @@ thead .fig{white-space:normal}
 .figures td small,.labels td small{display:block}
 .figures th small,.labels th small{display:block}
 .figures th code{font-size:.75rem;margin-right:.5rem}
-.figures thead .fig{width:25%}
+.figures thead .fig{width:19%}
 .figures .main>*{font-weight:650}
 .figures .main small{font-weight:400}
 svg{overflow:visible}
@@ -156,7 +156,7 @@ blockquote{margin:0;white-space:pre-wrap;line-height:1.65;flex:1}
 .against{background:rgb(var(--warm-rgb)/calc(var(--w)*.5))}
 article .cells{display:grid;grid-template-columns:1fr;gap:0;padding:0;border:0;flex:1;
 align-content:start;font-size:.875rem}
-article .cells div{display:grid;grid-template-columns:minmax(5rem,2fr) 3fr auto;gap:.125rem .75rem;
+article .cells div{display:grid;grid-template-columns:minmax(4rem,2fr) 3fr 4rem;gap:.125rem .75rem;
 padding:.1875rem 0;border-bottom:1px solid var(--line)}
 article .cells div:last-child{border-bottom:0}
 article .cells dt{white-space:normal;overflow-wrap:anywhere}

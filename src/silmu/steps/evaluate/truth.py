@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from silmu.errors import UsageError
+from silmu.runtime import cells
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.prepare.labels import SEPARATORS, label_texts
+from silmu.steps.prepare.tables import plain_cells
 
 _TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
@@ -36,44 +38,60 @@ class Truth:
     unseen: list[dict[str, Any]]
 
 
-def truth_of(dataset: Dataset, kind: str, labels: Sequence[str]) -> Truth:
+def truth_of(
+    dataset: Dataset, kind: str, labels: Sequence[str], targets: Sequence[str] = ()
+) -> Truth:
     """The targets of new rows, for a model of a kind with labels.
 
     A row with no label, or with one that the model does not know, takes no part in the metrics; of
     several labels at once the known ones are kept.
 
+    Args:
+        dataset: the new rows.
+        kind: of labels.
+        labels: that the model tells; none of numbers.
+        targets: the columns of several numbers that it tells at once.
+
     Raises:
-        UsageError: a target of numbers holds what is none.
+        UsageError: a target of numbers holds none.
     """
     columns, rows = dataset.roles.target, dataset.num_rows
-    width = () if kind != "multiple" else (len(labels),)
+    width = (len(labels),) if kind == "multiple" else (len(targets),) if targets else ()
     if not columns:
         empty = np.zeros((rows, *width), np.int64)
         return Truth(empty, np.zeros(rows, bool), rows, [])
     if kind == "number":
-        return _numbers(dataset.column(columns[0]).combine_chunks(), columns[0])
+        return _numbers(dataset, targets or columns[:1], width)
     if kind == "multiple":
         return _several(dataset, columns, labels)
     texts = label_texts(dataset.column(columns[0]).combine_chunks())
     places = pc.index_in(texts, value_set=pa.array(labels, pa.string()))
-    targets = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    found = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     present = texts.is_valid().to_numpy(zero_copy_only=False)
-    strange = texts.filter(pa.array(present & (targets < 0)))
-    return Truth(
-        np.maximum(targets, 0), targets >= 0, int((~present).sum()), _counted(strange.to_pylist())
-    )
+    strange = texts.filter(pa.array(present & (found < 0)))
+    without = int((~present).sum())
+    return Truth(np.maximum(found, 0), found >= 0, without, _counted(strange.to_pylist()))
 
 
-def _numbers(column: Any, name: str) -> Truth:
-    try:
-        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+def _numbers(dataset: Dataset, columns: Sequence[str], width: tuple[int, ...]) -> Truth:
+    several = [_numbers_of(dataset, name) for name in columns]
+    values = np.stack(several, axis=1).reshape(dataset.num_rows, *width)
+    finite = np.isfinite(values)
+    known: NDArray[np.bool_] = np.asarray(finite.all(axis=1) if width else finite)
+    return Truth(np.where(finite, values, 0), known, int((~known).sum()), [])
+
+
+def _numbers_of(dataset: Dataset, name: str) -> NDArray[np.float64]:
+    """A column as numbers, however they are written; NaN where there is none."""
+    if name not in dataset.schema.names:
+        return np.full(dataset.num_rows, np.nan)
+    values, strange = cells.numbers(plain_cells(dataset.column(name)))
+    if strange.any() and np.isnan(values).all():
         raise UsageError(
-            f"the model tells a number, and `{name}` holds what is none",
+            f"the model tells a number, and `{name}` holds none",
             hint="name the column of the numbers: --target",
-        ) from error
-    known = np.isfinite(values)
-    return Truth(np.where(known, values, 0), known, int((~known).sum()), [])
+        )
+    return values
 
 
 def _several(dataset: Dataset, columns: Sequence[str], labels: Sequence[str]) -> Truth:

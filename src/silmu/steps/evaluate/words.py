@@ -81,7 +81,7 @@ def number(value: float) -> str:
     ('18', '0.3', '1,234,567')
     """
     whole = float(value).is_integer() and abs(value) < 1e9
-    return (f"{int(value):,}" if whole else f"{value:.6g}").replace("-", "\u2212")
+    return (f"{int(value):,}" if whole else f"{value:,.6g}").replace("-", "\u2212")
 
 
 def span(metric: Mapping[str, Any]) -> str:
@@ -122,7 +122,8 @@ def baseline_name(report: Mapping[str, Any], name: str) -> str:
 def baselines(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The metrics of each baseline, first of that which the model is compared with."""
     given, against = part(report, "baselines"), part(report, "comparison").get("against")
-    return {name: part(given, name) for name in sorted(given, key=lambda name: name != against)}
+    names = [*given][::-1]  # the simplest was told first
+    return {name: part(given, name) for name in sorted(names, key=lambda name: name != against)}
 
 
 def kept(data: Mapping[str, Any]) -> int:

@@ -81,6 +81,11 @@ def _type_of(there: list[Any]) -> str:
     return type(there[0]).__name__
 
 
+def _plain(value: Any) -> Any:
+    """A cell that can be counted: of a text itself, of all else its level."""
+    return value if isinstance(value, str) else cells.level(value)
+
+
 def _number(
     name: str, values: Sequence[Any], there: list[Any], settings: TableSettings
 ) -> Column | None:
@@ -90,11 +95,13 @@ def _number(
     if any(_CODE.fullmatch(text.strip()) for text in texts):
         return None  # 007 is the name of something
     decimal, unit = ".", ""
-    found, bad = cells.numbers(values)
-    if texts and bad.sum() > (1 - READABLE) * len(there):
-        # Another way of writing must hold in some cells before it is tried on all.
-        decimal, unit = cells.writing(texts[:: max(len(texts) // SAMPLE, 1)])
-        found, bad = cells.numbers(values, decimal, unit)
+    if texts:  # what is not read in some cells is not tried on all
+        some = texts[:: max(len(texts) // SAMPLE, 1)]
+        if cells.numbers(some)[1].mean() > 1 - READABLE:
+            decimal, unit = cells.writing(some)
+            if cells.numbers(some, decimal, unit)[1].mean() > 2 * (1 - READABLE):
+                return None
+    found, bad = cells.numbers(values, decimal, unit)
     known = found[~np.isnan(found)]
     strange = int(bad.sum())
     if not len(known):
@@ -168,7 +175,8 @@ def _line(
         scale = (high - low) / 1.349 or known.std()
     else:
         center, scale = known.mean(), known.std()
-    least = 2 * np.spacing(abs(center))  # as near to each other as numbers of that size can be
+    # As near to each other as numbers of that size can be, and as can be divided by.
+    least = max(2 * float(np.spacing(abs(center))), 1 / cells.LARGEST)
     return np.array([center, center + max(scale or 1.0, least)]), np.array([0.0, 1.0])
 
 
@@ -207,8 +215,10 @@ def _date(name: str, values: Sequence[Any], there: list[Any]) -> Column | None:
 
 
 def _category(name: str, values: Sequence[Any], settings: TableSettings) -> Column:
-    levels = [cells.level(value) for value in values]
-    counts = Counter(one for one in levels if one is not None)
+    counts: Counter[str] = Counter()
+    for value, count in Counter(map(_plain, values)).items():
+        if (level := cells.level(value)) is not None:
+            counts[level] += count
     total = sum(counts.values())
     missing = 1 - total / len(values)
     if len(counts) < 2 and not missing:

@@ -156,12 +156,13 @@ def telling(view: View, column: Column) -> str | None:
     """How well a column alone tells the target; None where that is no more than it may.
 
     Its values (of many numbers, up to 200 ranges) get the share of each label, or the mean, in one
-    half of the rows, which ranks those of the other half; and the other way round.
+    half of the rows, which ranks those of the other half; and the other way round. A number that is
+    to be told is also tried as a straight line of a number.
     """
     bins = _binned(column)
     half = (np.arange(view.rows) * 2_654_435_761 >> 13) & 1
     if view.kind == "number":
-        return _tells_number(view, bins, half)
+        return _tells_number(view, column, bins, half)
     if view.kind == "none":
         return None
     rows, codes = view.pairs
@@ -189,21 +190,43 @@ def telling(view: View, column: Column) -> str | None:
     return f"ranking by it reaches an AUC of {np.mean(scores):.3f}"
 
 
-def _tells_number(view: View, bins: NDArray[np.int64], half: NDArray[np.int64]) -> str | None:
+def _tells_number(
+    view: View, column: Column, bins: NDArray[np.int64], half: NDArray[np.int64]
+) -> str | None:
+    """By the mean of each range, and by a straight line."""
     known = ~np.isnan(view.numbers)
     target, bins, half = view.numbers[known], bins[known], half[known]
     if len(target) < 40 or target.std() == 0:
         return None
     width = int(bins.max()) + 1
-    missed = 0.0
+    numbers = None if column.numbers is None else column.numbers[known]
+    missed = np.zeros(2)
     for learn in (0, 1):
         seen = half == learn
+        mean = float(target[seen].mean())
         total = np.bincount(bins[seen], target[seen], width)
         every = np.bincount(bins[seen], minlength=width)
-        mean = np.where(every > 0, total / np.maximum(every, 1), target[seen].mean())
-        missed += float(((target[~seen] - mean[bins[~seen]]) ** 2).sum())
-    told = 1 - missed / float(((target - target.mean()) ** 2).sum())
+        means = np.where(every > 0, total / np.maximum(every, 1), mean)
+        missed[0] += float(((target[~seen] - means[bins[~seen]]) ** 2).sum())
+        line = np.full(int((~seen).sum()), mean)
+        if numbers is not None:
+            line = _line(numbers[seen], target[seen], numbers[~seen], mean)
+        missed[1] += float(((target[~seen] - line) ** 2).sum())
+    told = 1 - float(missed.min()) / float(((target - target.mean()) ** 2).sum())
     return f"it explains {share(told, 1)} of the variance" if told >= TELLING_R2 else None
+
+
+def _line(
+    x: NDArray[np.float64], y: NDArray[np.float64], new: NDArray[np.float64], mean: float
+) -> NDArray[np.float64]:
+    """The straight line through some rows at others; the mean where there is no number."""
+    known = ~np.isnan(x)
+    x, y = x[known], y[known]
+    spread = float(((x - x.mean()) ** 2).sum()) if len(x) else 0.0
+    if not spread:
+        return np.full(len(new), mean)
+    slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread
+    return np.where(np.isnan(new), mean, y.mean() + slope * (new - x.mean()))
 
 
 def _binned(column: Column) -> NDArray[np.int64]:

@@ -145,10 +145,10 @@ def _words(
 def _spelling(
     view: View, column: Column, values: list[str], counts: NDArray[np.int64]
 ) -> list[Finding]:
-    order = np.argsort(-counts, kind="stable").tolist()
+    order: list[int] = np.argsort(-counts, kind="stable").tolist()
     groups: dict[str, list[int]] = {}
     for code in order:
-        groups.setdefault(labels.plain(str(values[code])), []).append(code)
+        groups.setdefault(labels.plain(values[code]), []).append(code)
     found: list[Finding] = []
     same = [group for group in groups.values() if len({values[code].strip() for code in group}) > 1]
     for severity in ("wrong", "note"):

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 _FEWEST = 40  # numbers, below which nothing is said of them
 _DIFFERENT = 15  # different ones, for them to be measured and not coded
 _SAMPLE = 200_000  # numbers from which the shape is told
+_LEAST = 5  # smaller ones may be counts, which begin at 0
 _FACTORS = (10, 100, 1000)
-_NEAR = 0.12  # decades by which a factor may be missed
-_GAP = 0.2  # decades between the numbers of two units
+_NEAR, _FARTHEST = 0.1, 0.3  # decades by which a factor may be missed
+_GAP = 0.4  # of the way from one heap to the other that must be empty
+_CLEAR = 0.2  # interquartile ranges between smaller numbers and the rest
 _PART = 0.003  # of the numbers, at least, are of the other unit
 _CODES = (9, 99, 999, 9999, 99999, 999999)
 _FENCE, _FENCE_OF_LOGARITHMS = 15.0, 5.0  # interquartile ranges beyond a quartile
@@ -55,12 +57,7 @@ def _codes(view: View, column: Column, some: NDArray[np.float64]) -> list[Findin
             severity, told = "wrong", f"{end:g}"
         elif end == -1 and nearest >= 0:
             severity, told = "note", "-1, and else nothing below 0"
-        elif (
-            end == 0
-            and sign > 0
-            and rest[0] > 0
-            and np.quantile(rest, 0.01) > 0.3 * np.median(rest)
-        ):
+        elif end == 0 and sign > 0 and _are_clear_of_0(rest, repeated):
             severity, told = "note", f"0, and else nothing below {rest[0]:g}"
         if severity:
             rows = np.flatnonzero(numbers == end)
@@ -78,6 +75,12 @@ def _codes(view: View, column: Column, some: NDArray[np.float64]) -> list[Findin
     return []
 
 
+def _are_clear_of_0(rest: NDArray[np.float64], noughts: int) -> bool:
+    """Whether numbers keep so far from 0 that it is none of them, as a blood pressure does."""
+    far = rest[0] >= _LEAST and np.quantile(rest, 0.01) > 0.3 * np.median(rest)
+    return bool(far) and noughts <= len(rest)
+
+
 def _units(view: View, column: Column, some: NDArray[np.float64]) -> list[Finding]:
     """Two heaps of numbers, alike but for a power of ten between them."""
     numbers = column.numbers
@@ -91,18 +94,20 @@ def _units(view: View, column: Column, some: NDArray[np.float64]) -> list[Findin
     if not len(steps):
         return []
     cut = least + int(steps.argmax())
-    if steps.max() < _GAP:
-        return []
     lower, upper = logs[:cut], logs[cut:]
     apart = float(np.median(upper) - np.median(lower))
-    factor = next((f for f in _FACTORS if abs(apart - np.log10(f)) <= _NEAR), None)
     few, many = sorted((lower, upper), key=len)
     spread = _spread(many)
+    # The median of a few is less sure.
+    near = min(_NEAR + 0.75 * spread / len(few) ** 0.5, _FARTHEST)
+    factor = next((f for f in _FACTORS if abs(apart - np.log10(f)) <= near), None)
     is_alike = spread / 4 - 0.1 <= _spread(few) <= 2 * spread + 0.1
-    if factor is None or not is_alike or spread > 0.8 * apart:
+    if factor is None or not is_alike or steps.max() < _GAP * apart:
         return []
     if len(np.unique(many)) < _DIFFERENT or len(np.unique(few)) < min(3, len(few)):
         return []
+    if few is lower and 10 ** upper[0] - 10 ** lower[-1] < _CLEAR * _width(10**upper):
+        return []  # the tail of what reaches down to nothing
     edge = 10 ** float((lower[-1] + upper[0]) / 2)
     is_few = numbers > edge if few is upper else (numbers > 0) & (numbers < edge)
     rows = np.flatnonzero(is_few)
@@ -149,6 +154,11 @@ def _outliers(view: View, column: Column, some: NDArray[np.float64]) -> list[Fin
             rows,
         )
     ]
+
+
+def _width(numbers: NDArray[np.float64]) -> float:
+    low, high = np.quantile(numbers, (0.25, 0.75))
+    return float(high - low)
 
 
 def _spread(logs: NDArray[np.float64]) -> float:

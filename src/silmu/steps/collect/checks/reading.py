@@ -5,7 +5,6 @@ It is read some thousands of rows at a time, and each of their different values 
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ MOST_ODD = 0.1
 
 _MOST_KNOWN = 1 << 17  # different values that are held as they are
 _SEEN = 200_000  # rows from which the look of values is told
+_SECONDS = {"D": times.DAY, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _TRIED = 500  # texts from which it is told how they write numbers or times
 _TEXT, _NAME, _NUMBER, _TIME, _WORD, _NULL = range(6)
 _CODE = r"^[+-]?0\d+$"  # 007 is the name of something
@@ -152,6 +152,7 @@ def _column(
             odd = (kinds >= 0) & (kinds <= _TIME) & (kinds != kept)
         nulls |= kinds == _WORD
         numbers[kinds != kept] = math.nan
+        np.clip(numbers, -cells.LARGEST, cells.LARGEST, out=numbers)
     words = nulls if nulls.any() else None
     if words is not None:
         codes.drop(words)
@@ -281,9 +282,12 @@ class _Texts:
         values: Any = encoded.dictionary
         trimmed: Any = pc.utf8_trim_whitespace(values)
         which = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
-        empty = np.asarray(_mask(pc.equal(trimmed, "")))
-        if empty.any():
-            which = np.where(empty[which] & (which >= 0), -1, which)
+        full = _mask(pc.not_equal(trimmed, ""))
+        if not full.all():
+            # What is blank is none of the different values.
+            places = np.append(np.where(full, np.cumsum(full) - 1, -1), -1)
+            which = places[which]
+            values, trimmed = values.filter(pa.array(full)), trimmed.filter(pa.array(full))
         if self._lenient is None:
             return _Part(values.to_pylist(), which, np.empty(0), np.empty(0, np.int8))
         numbers, kinds = self._told(trimmed)
@@ -303,7 +307,7 @@ class _Texts:
             kinds[_mask(pc.match_substring_regex(values, _CODE))] = _NAME
             figures &= kinds != _NAME
         _fill(numbers, figures, values)
-        kinds[figures] = _NUMBER
+        kinds[figures & np.isfinite(numbers)] = _NUMBER
         if self._lenient and rest.any():
             lowered: Any = pc.utf8_lower(values)
             for words, kind in ((cells.MISSING, _WORD), (cells.NULLS, _NULL)):
@@ -391,18 +395,17 @@ def _plain_numbers(array: pa.Array) -> _Part:
     different, held = np.unique(values[there], return_inverse=True)
     which = np.full(len(array), -1, np.int64)
     which[there] = held
-    kinds = np.full(len(different), _NUMBER, np.int8)
-    return _Part(
-        different.tolist(), which, different.astype(np.float64), kinds, _looks(different.tolist())
-    )
+    numbers = different.astype(np.float64)
+    kinds = np.where(np.isfinite(numbers), _NUMBER, _TEXT).astype(np.int8)
+    return _Part(different.tolist(), which, numbers, kinds, _looks(different.tolist()))
 
 
 def _plain_times(array: pa.Array) -> _Part:
     kind = array.type
-    zone = getattr(kind, "tz", None)
-    exact: Any = pa.timestamp("us", zone)
-    part = _plain_numbers(array.cast(exact, safe=False).cast(pa.int64()))
-    part.numbers /= 1e6
+    whole = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    part = _plain_numbers(array.cast(whole))
+    unit = "D" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")
+    part.numbers *= _SECONDS[unit]
     part.kinds[:] = _TIME
     return part
 
@@ -449,5 +452,5 @@ def day(seconds: float) -> str:
     >>> day(86_400.0)
     '1970-01-02'
     """
-    start = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return f"{start + datetime.timedelta(seconds=float(seconds)):%Y-%m-%d}"
+    # numpy knows years beyond 9999.
+    return str(np.datetime64(int(seconds // times.DAY), "D"))

@@ -28,7 +28,7 @@ _SAMPLE_CHARACTERS = 20_000_000
 _MOST_LABELS = 20  # different numbers, above which a target is one to be told, not a label
 _SEPARATORS = (";", "|", ",")
 _GENERIC = 20  # characters: "Thank you so much!" is said by many, and leaks nothing of a row
-_DIFFERENT = 0.8  # the share of different rows of a table below which equal ones are no copies
+_EQUAL, _BY_CHANCE = 0.2, 0.1  # shares of equal rows of a table, from which they are no copies
 
 
 @dataclass(frozen=True)
@@ -99,20 +99,27 @@ class View:
         """For each row the one whose exact or near duplicate it is; of tables, exact."""
         return self.twins if self.is_table else self._both[1]
 
-    @cached_property
+    @property
     def twins(self) -> NDArray[np.int64]:
         """For each row the first one of the same text, or of the same inputs."""
-        keys = row_keys(self.dataset) if self.is_table else self._both[0]
+        return self._equals[0]
+
+    @cached_property
+    def _equals(self) -> tuple[NDArray[np.int64], float]:
+        """The twins, and how likely two rows of a table are equal by chance."""
+        keys, by_chance = row_keys(self.dataset) if self.is_table else (self._both[0], 0.0)
         _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-        return first[group].astype(np.int64)
+        return first[group].astype(np.int64), by_chance
 
     @cached_property
     def generic(self) -> NDArray[np.bool_]:
         """Rows that many others may equal by chance, so that to equal one tells nothing."""
         if not self.is_table:
             return self.lengths < _GENERIC
-        different = (self.twins == np.arange(self.rows)).mean() if self.rows else 1.0
-        return np.full(self.rows, bool(different < _DIFFERENT))
+        equal = int((self.twins != np.arange(self.rows)).sum())
+        by_chance = self._equals[1] * self.rows**2 / 2
+        many = equal > _EQUAL * self.rows or by_chance > _BY_CHANCE * equal
+        return np.full(self.rows, many)
 
     @cached_property
     def sample(self) -> tuple[NDArray[np.int64], list[str]]:
@@ -319,14 +326,22 @@ def auc(scores: NDArray[np.float64], trues: NDArray[np.int64], falses: NDArray[n
     return float((true * (below + false / 2)).sum() / max(true.sum() * false.sum(), 1))
 
 
-def row_keys(dataset: Dataset) -> NDArray[np.uint64]:
-    """A number for each row of a table, the same in this process where all inputs are equal."""
+def row_keys(dataset: Dataset) -> tuple[NDArray[np.uint64], float]:
+    """A number for each row of a table, the same in this process where all inputs are equal.
+
+    And how likely two rows have all inputs equal by chance, as far as these have nothing to do
+    with each other.
+    """
     found = np.zeros(dataset.num_rows, np.uint64)
+    by_chance = 1.0
     for name in dataset.roles.input:
-        found ^= reading.hashes(dataset, name)
+        keys = reading.hashes(dataset, name)
+        _, counts = np.unique(keys[:: -(-len(keys) // _SAMPLE) or 1], return_counts=True)
+        by_chance *= float(((counts / max(counts.sum(), 1)) ** 2).sum())
+        found ^= keys
         found *= np.uint64(0x9E3779B97F4A7C15)
         found ^= found >> np.uint64(29)
-    return found
+    return found, by_chance
 
 
 def _strings(values: list[Any]) -> list[str]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.runtime import cells as reading
 from silmu.runtime.columns import CategoryColumn, DateColumn, NumberColumn, ReadColumn
+from silmu.steps.evaluate.table.frame import levels_of
 from silmu.steps.prepare.tables import plain_cells
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Dependence:
             given = times if column.zoned else [time.replace(tzinfo=None) for time in times]
             return list(given), [time.date().isoformat() for time in times]
         if isinstance(column, CategoryColumn):
-            levels = Counter(reading.level(cell) for cell in cells)
+            levels = Counter(levels_of(cells))
             often = [level for level, _ in levels.most_common(LEVELS)]
             return list(often), list(often)
         return [], []

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silmu.errors import SilmuError
-from silmu.runtime import cells as reading
 from silmu.runtime.columns import (
     CategoryColumn,
     DateColumn,
@@ -37,6 +36,7 @@ from silmu.steps.evaluate.table.distances import (
     total_variation,
     variation_by_chance,
 )
+from silmu.steps.evaluate.table.frame import levels_of
 from silmu.steps.evaluate.table.units import suspected
 from silmu.steps.evaluate.words import conversion, number
 from silmu.steps.prepare.prepared import Prepared
@@ -130,7 +130,7 @@ def _column(
         missing = np.isnan(times.seconds)
         told |= _times(column, times.seconds[~missing]) | {"strange": int(times.bad.sum())}
     else:
-        levels = [reading.level(cell) for cell in cells]
+        levels = levels_of(cells)
         missing = np.array([level is None for level in levels], bool)
         told["strange"] = 0
         if isinstance(column, CategoryColumn):
@@ -284,7 +284,7 @@ def _keys(dataset: Dataset, names: Sequence[str], rows: NDArray[np.int64]) -> ND
 
 
 def _texts(cells: Sequence[Any]) -> list[str]:
-    return [reading.level(cell) or "" for cell in cells]
+    return [level or "" for level in levels_of(cells)]
 
 
 def _warnings(columns: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -37,6 +37,9 @@ MOST_LEVELS = 253
 SIZES = 2
 """The numbers that say how long a text is: words and characters."""
 
+_PLAIN = {str, int, float, bool}
+_MOST_REMEMBERED = 1 << 16
+
 FAR = 10.0
 """So many deviations from the mean a number lies at most, for a linear model."""
 
@@ -92,7 +95,7 @@ class Frame:
         numbers_of: dict[str, dict[str, int]] = {}
         for one in read:
             if isinstance(one, CategoryColumn):
-                counts = Counter(level for value in training[one.name] if (level := _level(value)))
+                counts = Counter(level for level in levels_of(training[one.name]) if level)
                 often = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
                 numbers_of[one.name] = {level: i for i, level in enumerate(often)}
         return cls(read, numbers_of)
@@ -177,15 +180,26 @@ def _width(column: Column) -> int:
     return SIZES + column.width if isinstance(column, TextColumn) else 1
 
 
-def _level(value: Any) -> str | None:
-    return cells.level(value)
+def levels_of(values: Sequence[Any]) -> list[str | None]:
+    """The level of each cell; None where there is none."""
+    known: dict[Any, str | None] = {}
+    found: list[str | None] = []
+    for value in values:
+        # 1 and True are one key, and are no one level.
+        key = (type(value), value) if type(value) in _PLAIN else None
+        if key is None or (key not in known and len(known) >= _MOST_REMEMBERED):
+            found.append(cells.level(value))
+        else:
+            if key not in known:
+                known[key] = cells.level(value)
+            found.append(known[key])
+    return found
 
 
 def _levels(values: Sequence[Any], numbers: Mapping[str, int]) -> NDArray[np.int64]:
     other = len(numbers)
-    found = (cells.level(value) for value in values)
     return np.fromiter(
-        (-1 if level is None else numbers.get(level, other) for level in found),
+        (-1 if level is None else numbers.get(level, other) for level in levels_of(values)),
         np.int64,
         len(values),
     )

@@ -11,7 +11,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from silmu.errors import UsageError
-from silmu.runtime import cells as reading
 from silmu.runtime.columns import CategoryColumn, NumberColumn
 from silmu.runtime.table import Table
 from silmu.steps.collect.dataset import Dataset
@@ -23,7 +22,7 @@ from silmu.steps.evaluate.scoring import Answers, Passed, Scorer
 from silmu.steps.evaluate.slices import Part, by_quantile, by_value
 from silmu.steps.evaluate.table import drift
 from silmu.steps.evaluate.table.dependence import Dependence
-from silmu.steps.evaluate.table.frame import Frame, Matrix
+from silmu.steps.evaluate.table.frame import Frame, Matrix, levels_of
 from silmu.steps.evaluate.table.importance import Importance
 from silmu.steps.evaluate.table.models import MOST_ROWS, Task, fit
 from silmu.steps.evaluate.table.occlusion import occluded, shown
@@ -80,7 +79,7 @@ class TableScorer(Scorer):
 
     def seen(self) -> RowsSeen:
         """Nothing yet."""
-        return RowsSeen()
+        return RowsSeen([one.name for one in self.table.read])
 
     def baselines(self, prepared: Prepared, seed: int) -> dict[str, Baseline]:
         """The most frequent answer, a linear model, and gradient-boosted trees."""
@@ -163,7 +162,7 @@ class TableScorer(Scorer):
             if isinstance(column, NumberColumn):
                 parts += by_quantile(name, column.found(plain_cells(rows.column(name, some)))[0])
             elif isinstance(column, CategoryColumn):
-                levels = [reading.level(one) for one in plain_cells(rows.column(name, some))]
+                levels = levels_of(plain_cells(rows.column(name, some)))
                 parts += by_value({name: levels})
         places: list[int] = some.tolist()
         others = {k: [values[i] for i in places] for k, values in rows.others().items()}

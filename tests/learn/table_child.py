@@ -1,0 +1,116 @@
+"""A small training of a table from end to end, as a program that other tests kill, and compare."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import silmu
+from silmu import store
+from silmu.errors import Interrupted, SilmuError
+from silmu.run import SETTINGS
+
+NUM_ROWS = 150
+MODULES = ["onnx", "onnxruntime", "pyarrow.compute", "duckdb", "tomli_w", "silmu.networks.tables"]
+MODULES += ["silmu.steps.collect.writing", "silmu.steps.prepare.tables", "silmu.steps.design.cost"]
+MODULES += [
+    "silmu.steps.train.loop",
+    "silmu.steps.train.tables",
+    "silmu.tasks.tabular_classification",
+]
+SMALL = {
+    **{"members": 2, "hidden_size": 8, "number_bins": 4, "number_size": 2, "category_size": 4},
+    **{"max_steps": 8, "batch_size": 32, "checkpoint_seconds": 0.0, "threads": 1, "dtype": "fp32"},
+}
+
+
+def rows(seed: int = 0, count: int = NUM_ROWS) -> list[dict[str, Any]]:
+    """Rows of numbers and levels with holes, that tell what they are."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        x, kind = draw.gauss(0, 1), draw.choice(["a", "b", "c", None])
+        size = draw.gauss(100, 20) if draw.random() < 0.9 else None
+        told = x + (kind == "a") + (size or 100) / 50
+        found.append({"x": x, "kind": kind, "size": size, "y": "high" if told > 2.2 else "low"})
+    return found
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """What is in each file of a folder, but for its manifest."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != store.MANIFEST
+    }
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--set", type=json.loads, default={})
+    parser.add_argument("--trace", action="store_true", help="tell of each operation on the disk")
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("error")
+    seen: list[str] = []
+    begun = (given.folder / SETTINGS).exists()
+    try:
+        with store.observe(lambda site, path: seen.append(f"{site} {path}")):
+            run = silmu.train(
+                given.folder if begun else "tabular-classification",
+                data=rows(),
+                target=None if begun else "y",
+                output=None if begun else given.folder,
+                settings=None if begun else {**SMALL, **given.set},
+                until="train",
+                quiet=True,
+            )
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except SilmuError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    told = {"model": digest(run.model), "begun": begun, "trace": seen if given.trace else []}
+    print(json.dumps(told))
+    return 0
+
+
+def serve() -> None:
+    """Run each line of stdin, a JSON object, in a fork: a fresh process that need not import."""
+    torch.set_num_threads(1)
+    for name in MODULES:
+        importlib.import_module(name)
+    # What every optimizer loads when it is made, here once for all.
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.environ.update(job["env"])
+            for handle, name in ((1, "out"), (2, "error")):
+                os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
+            code = 70
+            try:
+                code = main(job["arguments"])
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
