@@ -35,6 +35,13 @@ REPORTS = {
     "new data": sample.new_data,
     "no labels": lambda: sample.new_data(measured=False),
     "hostile": sample.hostile,
+    "table": sample.table,
+    "table of several labels": lambda: sample.table("multiple"),
+    "table of grades": lambda: sample.table("ordered"),
+    "table of numbers": lambda: sample.table("number"),
+    "table of several numbers": lambda: sample.table("numbers"),
+    "new rows of a table": sample.new_table,
+    "hostile table": sample.hostile_table,
 }
 every_report = pytest.mark.parametrize("name", REPORTS)
 VOID = {"meta", "line", "circle", "rect", "polyline", "br"}
@@ -151,7 +158,7 @@ def test_what_is_absent_is_left_out() -> None:
 # ── every number is from the report ────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", [name for name in REPORTS if name != "hostile"])
+@pytest.mark.parametrize("name", [name for name in REPORTS if not name.startswith("hostile")])
 def test_every_number_is_from_the_report(name: str) -> None:
     values = REPORTS[name]()
     text = seen(values).text

@@ -25,6 +25,7 @@ from silmu.runtime.columns import (
     TextColumn,
 )
 from silmu.runtime.folder import Folder
+from silmu.runtime.schema import Schema
 from silmu.runtime.table import Table
 from silmu.steps.prepare import prepare_tables
 from silmu.steps.prepare.columns import MOST_RARE, fit_column
@@ -273,6 +274,18 @@ def test_targets_of_every_kind(tmp_path: Path) -> None:
     order = 'bad,fair,"good, or so"'
     named = prepare(tmp_path, given | {"label": names}, name="n", labels="ordered", order=order)
     assert named.labels == ("bad", "fair", "good, or so")
+
+
+def test_the_schema_names_columns_and_labels(tmp_path: Path) -> None:
+    found = prepare(tmp_path, columns())
+    schema = Schema.open(Folder(found.path, "it"))
+    assert schema is not None
+    assert [(one.name, one.type) for one in schema.inputs] == [
+        *(("size", "number"), ("count", "text"), ("kind", "text"), ("when", "time")),
+        ("note", "text"),
+    ]
+    assert [one.labels for one in schema.targets] == [("no", "yes")]
+    assert all(one.characters is None for one in schema.columns)
 
 
 def test_a_folder_that_is_damaged_or_of_other_rows_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from silmu.pipelines._base import (
     logger,
     windows,
 )
-from silmu.runtime.table import ODD, Reading, Table
+from silmu.runtime.odd import POLICIES
+from silmu.runtime.table import Reading, Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,8 +97,8 @@ class TabularPipeline(Pipeline):
     def _sanitize_parameters(
         self, odd: str | None = None, **parameters: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if odd is not None and odd not in ODD:
-            raise UnknownNameError(f"odd is {odd!r}; it may be {', '.join(ODD)}")
+        if odd is not None and odd not in POLICIES:
+            raise UnknownNameError(f"odd is {odd!r}; it may be {', '.join(POLICIES)}")
         return ({} if odd is None else {"odd": odd}), {}, parameters
 
     def preprocess(self, inputs: Any, *, odd: str = "flag") -> dict[str, Any]:

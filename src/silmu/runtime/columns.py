@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from silmu.errors import InputError
 from silmu.runtime import cells
+from silmu.runtime.odd import Odd
 from silmu.runtime.times import (
     DAY,
     MOST_REMEMBERED,
@@ -34,43 +34,7 @@ TINY = 0.1
 largest."""
 
 _PLAIN = {str, int, float, bool}
-_LONGEST_SHOWN = 40
 _NEVER_MISSING = "it is missing, and never was"
-
-
-class Odd:
-    """What is done about odd cells, and what was.
-
-    Args:
-        policy: `flag`, `error` or `impute`.
-        first: the number of the first row, as it is called in an error.
-    """
-
-    def __init__(self, policy: str, first: int = 1) -> None:
-        self.policy = policy
-        self.first = first
-        self.flags: dict[int, list[str]] = {}
-
-    def tell(
-        self, name: str, values: Sequence[Any], which: NDArray[np.bool_], sentence: str
-    ) -> bool:
-        """Says, refuses, or tells the caller (by True) to take these cells for missing.
-
-        Raises:
-            InputError: a cell is odd, and the policy is `error`.
-        """
-        places = np.flatnonzero(which).tolist()
-        if self.policy == "impute" or not places:
-            return self.policy == "impute"
-        if self.policy == "error":
-            i = places[0]
-            raise InputError(
-                f"row {self.first + i}: {_said(name, values[i], sentence)}",
-                hint='odd="flag" answers and says it; odd="impute" takes the cell for missing',
-            )
-        for i in places:
-            self.flags.setdefault(i, []).append(_said(name, values[i], sentence))
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,14 +339,6 @@ KINDS: dict[str, type[Any]] = {
     kind.kind: kind
     for kind in (NumberColumn, CategoryColumn, DateColumn, TextColumn, IgnoredColumn)
 }
-
-
-def _said(name: str, value: Any, sentence: str) -> str:
-    plain = cast("Any", value).item() if isinstance(value, np.generic) else value
-    shown = repr(plain)
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[:_LONGEST_SHOWN]}..."
-    return f"`{name}`: {sentence.format(value=shown)}"
 
 
 # What follows holds of every column that training makes, and of a file by chance at most.

@@ -28,8 +28,9 @@ from silmu.errors import (
     UnsupportedModelError,
 )
 from silmu.runtime import columns as kinds
-from silmu.runtime.columns import CategoryColumn, Column, IgnoredColumn, Odd, ReadColumn
+from silmu.runtime.columns import CategoryColumn, Column, IgnoredColumn, ReadColumn
 from silmu.runtime.folder import read_by_library
+from silmu.runtime.odd import POLICIES, Odd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 FILE, ARRAYS = "processor.json", "processor.safetensors"
 FORMAT = 1
-ODD = ("flag", "error", "impute")
-"""What becomes of a cell that looks like none of the training: it is said, refused, or taken for
-missing."""
 KINDS = ("single", "multiple", "ordered", "number")
 MAX_BYTES = 64 << 20
 """How large processor.json may be, which holds every level of every category."""
@@ -159,7 +157,7 @@ class Table:
         Args:
             columns: by name, in any order, all of one length; others than those of the training are
                 not read.
-            odd: one of ODD: what becomes of a level that training did not know, a number far
+            odd: one of POLICIES: what becomes of a level that training did not know, a number far
                 outside of those that it saw, a cell that is missing where none was, or of a whole
                 column that is not there.
             first: the number of the first row, for an error.
@@ -168,8 +166,8 @@ class Table:
             MissingKeyError: a column is not there, unless odd is `impute`.
             InputError: a cell is odd, and odd is `error`; or columns differ in length.
         """
-        if odd not in ODD:
-            raise UnknownNameError(f"odd is {odd!r}; it may be {', '.join(ODD)}")
+        if odd not in POLICIES:
+            raise UnknownNameError(f"odd is {odd!r}; it may be {', '.join(POLICIES)}")
         lengths = {len(values) for values in columns.values()}
         if len(lengths) > 1:
             raise InputError(f"columns have different lengths: {sorted(lengths)}")

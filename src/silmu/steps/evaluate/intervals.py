@@ -243,7 +243,7 @@ def _order(tables: Sequence[Sums]) -> NDArray[np.int64]:
 def _dense_if_narrow(block: Any) -> Any:
     """A block of few columns is soonest added up as it is, one of many by what is not 0 in it."""
     narrow = sparse.issparse(block) and block.shape[1] <= _NARROW
-    return cast("Any", block).toarray() if narrow else block
+    return block.toarray() if narrow else block
 
 
 def _weighted(weights: NDArray[np.float64], block: Any) -> NDArray[np.float64]:

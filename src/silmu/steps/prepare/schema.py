@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from silmu.runtime.schema import Column, Schema, type_of
@@ -12,24 +12,22 @@ if TYPE_CHECKING:
     from silmu.steps.prepare.labels import Labels
 
 
-def make(dataset: Dataset, labels: Labels, texts: Iterable[tuple[str, ...]]) -> Schema:
+def make(
+    dataset: Dataset, labels: Labels, texts: Iterable[tuple[str, ...]] | None = None
+) -> Schema:
     """The schema of a dataset.
 
     Args:
         dataset: whose columns it tells of.
         labels: of the training split.
-        texts: the training texts, and no others; read once.
+        texts: the training texts, and no others; read once. None for a table.
     """
     roles = dataset.roles
     role_of = dict.fromkeys(roles.input, "input") | dict.fromkeys(roles.target, "target")
     for role, name in (("group", roles.group), ("time", roles.time), ("split", roles.split)):
         if name is not None:
             role_of.setdefault(name, role)
-    spans = [[2**63, 0] for _ in roles.input]
-    for parts in texts:
-        for span, part in zip(spans, parts, strict=True):
-            span[0], span[1] = min(span[0], len(part)), max(span[1], len(part))
-    span_of = {name: (least, most) for name, (least, most) in zip(roles.input, spans, strict=True)}
+    span_of = {} if texts is None else _spans(roles.input, texts)
     columns: list[Column] = []
     for field in dataset.schema:
         name, kind = field.name, type_of(str(field.type))
@@ -40,3 +38,12 @@ def make(dataset: Dataset, labels: Labels, texts: Iterable[tuple[str, ...]]) -> 
         else:
             columns.append(Column(name, role, kind, characters=span_of.get(name)))
     return Schema(tuple(columns))
+
+
+def _spans(names: Sequence[str], texts: Iterable[tuple[str, ...]]) -> dict[str, tuple[int, int]]:
+    """How short and how long the texts of each column are."""
+    spans = [[2**63, 0] for _ in names]
+    for parts in texts:
+        for span, part in zip(spans, parts, strict=True):
+            span[0], span[1] = min(span[0], len(part)), max(span[1], len(part))
+    return {name: (least, most) for name, (least, most) in zip(names, spans, strict=True)}

@@ -120,7 +120,7 @@ def write_tables(
         files = table.to_files()
         for name, data in files.items():
             writer.write(f"{prepared.PROCESSOR}/{name}", data)
-        schema = schemas.make(dataset, labels, ())
+        schema = schemas.make(dataset, labels)
         writer.write(prepared.SCHEMA, schema.to_bytes())
         for side, name in enumerate(prepared.SPLITS[:2]):
             rows = np.flatnonzero(split.sides == side).astype(np.int64)

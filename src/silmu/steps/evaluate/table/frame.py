@@ -186,7 +186,7 @@ def levels_of(values: Sequence[Any]) -> list[str | None]:
     found: list[str | None] = []
     for value in values:
         # 1 and True are one key, and are no one level.
-        key = (type(value), value) if type(value) in _PLAIN else None
+        key: Any = (type(value), value) if type(value) in _PLAIN else None
         if key is None or (key not in known and len(known) >= _MOST_REMEMBERED):
             found.append(cells.level(value))
         else:
