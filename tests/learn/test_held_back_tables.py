@@ -354,6 +354,12 @@ def texts_of(path: Path) -> Rows:
         return [{name: cell or None for name, cell in row.items()} for row in csv.DictReader(file)]
 
 
+def test_a_frame_of_two_columns_of_one_name_is_refused(folder: Path) -> None:
+    frame = pd.DataFrame({"x": range(COUNT), "z": range(COUNT), "y": ["A", "B"] * (COUNT // 2)})
+    with pytest.raises(UsageError, match="two columns of the name `x`"):
+        train(folder, frame.rename(columns={"z": "x"}), "y")
+
+
 def test_names_with_commas_in_them_survive_a_run(folder: Path) -> None:
     rows = of(
         lambda d, i: {"a, b": d.random(), "c": d.choice("pq"), "d": i % 7, "y": d.choice("AB")}

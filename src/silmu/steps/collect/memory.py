@@ -20,6 +20,10 @@ _WINDOW = 8192  # rows that are looked at before the types of a stream are settl
 def read(given: Any, *, held: bool) -> tuple[pa.Schema, Read]:
     """Whatever has rows; a stream is held only if it must be read more than once."""
     if type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "columns"):
+        names: list[str] = [str(name) for name in given.columns]
+        if len({*names}) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UsageError(f"the frame has two columns of the name `{twice}`")
         try:
             given = pa.Table.from_pandas(given, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError):

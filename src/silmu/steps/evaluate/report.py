@@ -4,15 +4,19 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
 {"value": x, "low": x, "high": x, "n": rows}, low and high the ends of a 95 % interval.
 
     format       1
-    task         "text-classification"
+    task         "text-classification", "tabular-regression", ...
+    rows         what rows are: "texts" | "rows", of a table
     kind         "single" | "multiple" | "ordered" | "number"
     labels       ["fresh", ...]; [] for number
+    targets      the names of several numbers that are told at once, else []
     model        {"name": "4-model", "fingerprint": hex}
     data         {"name", "source", "fingerprint", "rows_in", "group": column or null,
                   "dropped": [{"reason", "count"}], "counts": {"train", "validation", "test"},
-                  "moved": duplicates put with their leader, "scored": rows, "truncated": rows,
-                  "failed": [{"row", "error"}]}; of a file of new data: no counts, moved, and
-                  with "unseen": [{"label", "count"}], "without_label": rows
+                  "moved": duplicates put with their leader, "scored": rows,
+                  "failed": [{"row", "error"}]}; of texts "truncated": rows; of a table
+                  "flagged": rows with cells that look like none of the training; of a file of
+                  new data: no counts, moved, and with "unseen": [{"label", "count"}],
+                  "without_label": rows
     look         1 for the first look at this test split; null for a file of new data
     looks_beside how often the runs beside this one looked at the same rows
     metric       the name of the metric that counts, such as "accuracy"
@@ -22,10 +26,16 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                  ordered   those of single, mean_absolute_error (in steps), quadratic_kappa
                  multiple  f1_macro f1_micro accuracy (all labels right) hamming_loss roc_auc
                            log_loss
-                 number    mean_absolute_error root_mean_squared_error r2
-    baselines    {"majority": {name: Metric}, "tfidf": {name: Metric}}; of number, "median"
-                 stands in for "majority"; {} for a file of new data
-    comparison   null, or {"metric", "against": "tfidf", "difference", "low", "high",
+                 number    mean_absolute_error root_mean_squared_error r2, and where the model
+                           gives intervals interval_coverage (the share of true numbers within)
+                           and interval_width (their mean). Of several numbers r2, which counts,
+                           and interval_coverage, both means over the targets: errors in
+                           different units have no mean
+    baselines    {"majority": {name: Metric}, "tfidf": {name: Metric}}; of a table "linear" and
+                 "boosted_trees" for "tfidf"; of number, "median" stands in for "majority", and
+                 "mean" of several numbers; {} for a file of new data
+    comparison   null, or {"metric", "against": "tfidf" or "boosted_trees", "difference", "low",
+                 "high",
                  "verdict": "better" | "worse" | "no clear difference", "sentence",
                  "mcnemar": null or {"only_model", "only_baseline", "p"},
                  "others": {"majority": {the same keys but others}}}; a difference above 0 is
@@ -38,30 +48,58 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     the 40 most frequent labels, where there are more
       per_class     [{"label", "n", "predicted", "precision": Metric or null,
                     "recall": Metric or null, "f1": Metric or null, "threshold": x or null}]
+      per_target    of several numbers [{"target", "n", "metrics": {name: Metric},
+                    "baselines": {baseline: {name: Metric}}, "scatter": as below}]
+      promised      null, or the share of true numbers that intervals are to hold
       slices        [{"column", "value", "n", "metric", "score": Metric}]; column "(script)" is
-                    the writing system
+                    the writing system; of a table also the parts of the columns that matter most
+      sliced        of a table, of how many rows the slices are told
       lengths       [{"from", "to", "unit": "words" | "characters", "n", "metric",
                     "score": Metric}], shortest first
       reliability   [{"low", "high", "n", "confidence", "accuracy": Metric}], bins without rows
                     left out; of multiple, of all labels together
-      scatter       null, or of number {"target": [...], "prediction": [...]}, up to 1,000 rows
+      scatter       null, or of one number {"target": [...], "prediction": [...]}, up to 1,000
+                    rows
+      importance    of a table {"metric", "rows", "repeats", "left_out": columns not measured,
+                    "columns": [{"column", "value", "low", "high", "repeats": [x, ...]}]}: what
+                    the metric loses when the cells of a column are shuffled, the most first
+      dependence    of a table [{"column", "kind", "rows", "at": [values], "curves": [{"of": label
+                    or target, "mean", "low", "high": [x a value]}]}]: the mean answer when all
+                    rows have a value, and between which eight in ten answers lie; the label that
+                    moves most comes first, and of two labels the second is told
       worst         [{"row", "text", "label", "prediction", "score", "label_score"}], the most
                     confident mistake first; row counts from 1 in the source; text is cut at
                     1,000 characters; score is of the prediction, label_score what the true
                     label got. Of multiple, label and prediction are lists, score is that of the
                     label told most wrongly, label_score null. Of number, label and prediction
-                    are numbers and the scores null
+                    are numbers, of several {target: x}, and the scores null. Of a table, for
+                    text, "cells": [[column, value]], those that matter most first
       attributions  [{"row", "label", "prediction", "kind": "mistake" | "typical", "of": label
                     whose score is explained, "score", "pieces": [[text, weight], ...]}]; the
                     pieces joined are the text; weight is how far the score falls without the
-                    piece
+                    piece. Of a table, for pieces, "cells": [[column, value, weight]]: how far it
+                    falls with what most rows of the training have
       thresholds    null, or of multiple [x a label]
       baselines     {"majority": {"title"}, "tfidf": {"title", "chosen": "words" | "characters",
                     "metric", "validation": {"words": x, "characters": x}, "rows": fitted on,
-                    "capped": bool, "fitted": hex, the hash of what was fitted}}
+                    "capped": bool, "fitted": hex, the hash of what was fitted}}; of a table the
+                    same, with a choice only where it has texts
       bootstrap     {"resamples", "by": "row" or the group column, "units": how many, "seed"}
-      drift         null, or of a file of new data [{"what", "train", "here", "difference",
+      drift         null, or of a file of new texts [{"what", "train", "here", "difference",
                     "low", "high", "clear": bool}]
+      columns       of a file of new rows of a table {"rows": {"train", "here"}, "from": "run" |
+                    "model", "repeated": rows that were in the training, or null, "columns": [
+                    {"column", "kind", "clear": whether anything of it is,
+                    "missing": {"train", "here": shares, "low", "high" of the difference, "clear"},
+                    "distance": null or {"name": "kolmogorov_smirnov" | "total_variation",
+                    "value", "threshold": what chance stays below, "clear"},
+                    "psi": the population stability index or null,
+                    "range": null or {"train": [low, high], "here": [low, high]},
+                    "median": null or {"train", "here"}, "outside": share beyond the training,
+                    "unseen": null or {"count", "share", "levels": [{"level", "count"}], "more",
+                    "clear"}, "strange": cells that are no number or time,
+                    "units": null or {"factor", "offset", "told", "left": distance without},
+                    "size"}]}
 """
 
 from __future__ import annotations

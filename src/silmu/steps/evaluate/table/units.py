@@ -60,15 +60,17 @@ def suspected(train: Steps, here: NDArray[np.float64], distance: float) -> dict[
         return None
     some = here[:: max(1, len(here) // SAMPLE)]
     best: dict[str, Any] | None = None
+    # What is more common comes first, and what is hardly better does not take its place.
+    slack = 0.5 / np.sqrt(len(some))
     for factor, offset, told in CONVERSIONS:
         for inverse in (False, True):
             # New numbers taken back to the unit of the training.
             back = some * factor + offset if inverse else (some - offset) / factor
             left = kolmogorov(train, back)
-            if best is None or left < best["left"]:
+            if best is None or left < best["left"] - slack:
                 best = {
                     "factor": 1 / factor if inverse else factor,
-                    "offset": (-offset / factor if inverse else offset),
+                    "offset": (-offset / factor if inverse else offset) or 0.0,
                     "told": _turned(told) if inverse else told,
                     "left": left,
                 }
