@@ -24,6 +24,7 @@ from silmu import run as running
 from silmu.errors import UnknownTaskError, UsageError
 from silmu.run import Run
 from silmu.runtime.columns import CategoryColumn, DateColumn, NumberColumn
+from silmu.runtime.folder import Folder
 from silmu.runtime.table import Table
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.evaluate import evaluate_data
@@ -39,10 +40,11 @@ from silmu.steps.evaluate.metrics import (
 from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.scoring import Answers
 from silmu.steps.evaluate.slices import by_quantile
-from silmu.steps.evaluate.table import drift, models
+from silmu.steps.evaluate.table import drift, fitting, models
 from silmu.steps.evaluate.table.frame import Frame, Scaling
 from silmu.steps.evaluate.table.models import Task, fit
 from silmu.steps.evaluate.table.occlusion import occluded
+from silmu.steps.prepare import prepare_tables
 from silmu.steps.prepare.columns import fit_column
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.prepare.settings import TableSettings
@@ -56,6 +58,9 @@ NAMES = {
     "number": "mean_absolute_error root_mean_squared_error r2 interval_coverage interval_width",
     "numbers": "r2 interval_coverage",
 }
+
+
+Columns = dict[str, list[Any]]
 
 
 def cells(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -317,8 +322,8 @@ def test_numbers_beyond_all_measure(kind: str) -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=100)
     wild = [1e300, -1e300, 1e-300, float("inf"), float("nan")]
-    columns = {"x": x.tolist(), "wild": draw.choice(np.array(wild), 100).tolist(), "k": ["u"] * 100}
-    columns["k"][::3] = [None] * 34
+    columns: Columns = {"x": x.tolist(), "wild": draw.choice(np.array(wild), 100).tolist()}
+    columns["k"] = ["u" if i % 3 else None for i in range(100)]
     targets = (x > 0).astype(np.int64) if kind == "single" else (x * 1e20).astype(np.float32)
     task, _ = task_of(columns, targets, kind, 2 if kind == "single" else 0)
     for one in fit(task).values():
@@ -375,15 +380,8 @@ def test_the_baselines_never_see_the_test_split(memory: Path) -> None:
         data = {key: [row[key] for row in rows] for key in rows[0]}
         place = memory / name
         given = dataset(place / "1-dataset", data, input="x,kind,size", target="y", split="part")
-        from silmu.steps.evaluate.table.scorer import TableScorer
-        from silmu.steps.prepare import prepare_tables
-
         prepared = prepare_tables(given, place / "2-prepared")
-        scorer = object.__new__(TableScorer)
-        from silmu.runtime.folder import Folder
-
-        scorer.table = Table.open(Folder(prepared.processor, "processor"))
-        found = scorer.baselines(prepared, 0)
+        found = fitting.fitted(Table.open(Folder(prepared.processor, "processor")), prepared, 0)
         fitted.append([found[key].about["fitted"] for key in ("linear", "boosted_trees")])
         assert found["majority"].title == "always answering low"
     assert fitted[0] == fitted[1]
@@ -420,8 +418,6 @@ def test_occlusion_finds_the_cell_that_decides() -> None:
 
 
 # ── new rows ───────────────────────────────────────────────────────────────────────────────────
-
-Columns = dict[str, list[Any]]
 
 
 def drawn(count: int, seed: int) -> Columns:

@@ -25,7 +25,6 @@ from silmu.runtime.columns import (
 )
 from silmu.runtime.table import Table
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.collect.duplicates import keys
 from silmu.steps.evaluate.table.distances import (
     Steps,
     binned,
@@ -37,6 +36,7 @@ from silmu.steps.evaluate.table.distances import (
     variation_by_chance,
 )
 from silmu.steps.evaluate.table.frame import levels_of
+from silmu.steps.evaluate.table.repeated import repeated
 from silmu.steps.evaluate.table.units import suspected
 from silmu.steps.evaluate.words import conversion, number
 from silmu.steps.prepare.prepared import Prepared
@@ -98,17 +98,17 @@ def compared(table: Table, dataset: Dataset, model: Path) -> tuple[dict[str, Any
         for column in table.read
     ]
     found.sort(key=lambda one: (one["units"] is None, not one["clear"], -one["size"]))
-    repeated = None if training.prepared is None else _repeated(table, training.prepared, dataset)
+    count = None if training.prepared is None else _repeated(table, training.prepared, dataset)
     warnings = [*_warnings(found)]
-    if repeated:
+    if count:
         warnings.append(
-            f"{repeated:,} of {dataset.num_rows:,} rows are equal to rows of the training in all "
+            f"{count:,} of {dataset.num_rows:,} rows are equal to rows of the training in all "
             "that is read: on them the model may look better than it is"
         )
     told = {
         "rows": {"train": training.count, "here": len(some)},
         "from": "run" if training.prepared else "model",
-        "repeated": repeated,
+        "repeated": count,
         "columns": found,
     }
     return {"drift": None, "columns": told}, warnings
@@ -264,27 +264,9 @@ def _least_rows(column: ReadColumn) -> int:
 
 def _repeated(table: Table, prepared: Prepared, dataset: Dataset) -> int | None:
     """How many new rows were in the training; None where that has too many rows to look."""
-    names = [one.name for one in table.read]
     if prepared.counts["train"] > MOST_REPEATED:
         return None
-    train = prepared.rows("train")
-    seen = {*_keys(prepared.dataset, names, train).tolist()}
-    here = _keys(dataset, names, np.arange(dataset.num_rows))
-    return sum(key in seen for key in here.tolist())
-
-
-def _keys(dataset: Dataset, names: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    def texts() -> Iterator[str]:
-        for start in range(0, len(rows), 8192):
-            batch = dataset.take(rows[start : start + 8192], names)
-            columns = [_texts(plain_cells(batch.column(name))) for name in names]
-            yield from map("\x1f".join, zip(*columns, strict=True))
-
-    return keys(texts())
-
-
-def _texts(cells: Sequence[Any]) -> list[str]:
-    return [level or "" for level in levels_of(cells)]
+    return repeated(table.read, (prepared.dataset, prepared.rows("train")), dataset)
 
 
 def _warnings(columns: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -81,6 +81,8 @@ class Importance:
             "left_out": len(everything) - len(measured),
         }
         """As in metrics.json."""
+        self.helping: list[str] = [one["column"] for one in found if one["value"] > 0]
+        """Columns whose cells help, those that matter most first."""
         known = [one["column"] for one in found]
         self.order: list[str] = [*known, *(name for name in everything if name not in {*known})]
         """All columns, those that matter most first."""

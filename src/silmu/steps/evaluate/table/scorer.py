@@ -15,16 +15,16 @@ from silmu.runtime.columns import CategoryColumn, NumberColumn
 from silmu.runtime.table import Table
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.evaluate import details
-from silmu.steps.evaluate.baselines import Baseline, name_of_simplest, simplest
+from silmu.steps.evaluate.baselines import Baseline
 from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import Answers, Passed, Scorer
 from silmu.steps.evaluate.slices import Part, by_quantile, by_value
 from silmu.steps.evaluate.table import drift
 from silmu.steps.evaluate.table.dependence import Dependence
-from silmu.steps.evaluate.table.frame import Frame, Matrix, levels_of
+from silmu.steps.evaluate.table.fitting import cells_of, fitted
+from silmu.steps.evaluate.table.frame import levels_of
 from silmu.steps.evaluate.table.importance import Importance
-from silmu.steps.evaluate.table.models import MOST_ROWS, Task, fit
 from silmu.steps.evaluate.table.occlusion import occluded, shown
 from silmu.steps.evaluate.table.seen import RowsSeen
 from silmu.steps.prepare.prepared import Prepared
@@ -35,8 +35,6 @@ SLICED = 8
 
 MOST_SLICED = 100_000
 """Rows that slices are told of at most."""
-
-AT_ONCE = 16_384
 
 
 @final
@@ -83,28 +81,14 @@ class TableScorer(Scorer):
 
     def baselines(self, prepared: Prepared, seed: int) -> dict[str, Baseline]:
         """The most frequent answer, a linear model, and gradient-boosted trees."""
-        kind, labels = prepared.kind, prepared.labels
-        some = {name: _some(prepared, name, seed) for name in ("train", "validation")}
-        names = [one.name for one in self.table.read]
-        frame = Frame.fit(
-            self.table.columns,
-            {name: plain_cells(_column(prepared.dataset, some["train"], name)) for name in names},
-        )
-        train, validation = (self._matrix(prepared, frame, rows) for rows in some.values())
-        task = Task(kind, len(labels), frame, train, validation, prepared.counts["train"], seed)
-        targets = prepared.targets("train")
-        several = targets.shape[1] if targets.ndim > 1 else 1
-        return {
-            name_of_simplest(kind, several): simplest(kind, targets, labels),
-            **{name: _of_tables(one) for name, one in fit(task).items()},
-        }
+        return fitted(self.table, prepared, seed)
 
     def details(
         self, rows: Rows, scored: Scored, groups: NDArray[np.int64] | None, seed: int
     ) -> dict[str, Any]:
         """What columns matter and how, parts by them, and what single answers hang on."""
         importance = Importance(self, rows, scored, groups, seed)
-        order = importance.order
+        order, helping = importance.order, importance.helping
         read = {one.name: one for one in self.table.read}
         dependence = Dependence(self, rows, scored, seed)
 
@@ -118,7 +102,7 @@ class TableScorer(Scorer):
         names, numbers = self.labels or self.targets, rows.numbers
         return {
             "importance": importance.found,
-            "dependence": dependence.of([read[name] for name in order]),
+            "dependence": dependence.of([read[name] for name in helping]),
             **self._slices(rows, scored, groups, order, seed),
             "worst": details.worst(scored, names, numbers, worst),
             "attributions": details.attributions(scored, names, numbers, explained),
@@ -172,47 +156,3 @@ class TableScorer(Scorer):
             "slices": details.by_part(scored.take(some), parts, own),
             "sliced": len(some),
         }
-
-    def _matrix(
-        self, prepared: Prepared, frame: Frame, rows: NDArray[np.int64]
-    ) -> tuple[Matrix, NDArray[Any]]:
-        """Rows of a split and their targets, some thousands as cells at a time."""
-        names = [one.name for one in self.table.read]
-        dataset = prepared.dataset
-        parts = [frame.read({name: () for name in names})]
-        for start in range(0, len(rows), AT_ONCE):
-            batch = dataset.take(rows[start : start + AT_ONCE], names)
-            parts.append(frame.read(cells_of(batch)))
-        matrix = Matrix(
-            np.concatenate([one.numbers for one in parts]),
-            np.concatenate([one.levels for one in parts]),
-        )
-        return matrix, prepared.target.encode(dataset.take(rows, dataset.roles.target))
-
-
-def cells_of(batch: pa.Table) -> dict[str, Sequence[Any]]:
-    """A batch as columns of cells."""
-    return {name: plain_cells(batch.column(name)) for name in batch.column_names}
-
-
-def _of_tables(baseline: Baseline) -> Baseline:
-    """One that is asked batches of Arrow."""
-    own = baseline.outputs
-    return Baseline(
-        baseline.kind,
-        baseline.title,
-        baseline.about,
-        lambda batch: own(cells_of(batch)),
-        baseline.thresholds,
-    )
-
-
-def _some(prepared: Prepared, split: str, seed: int) -> NDArray[np.int64]:
-    rows = prepared.rows(split)
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ROWS])
-    return rows
-
-
-def _column(dataset: Dataset, rows: NDArray[np.int64], name: str) -> Any:
-    return dataset.take(rows, [name]).column(0)
