@@ -447,9 +447,9 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_quote_that_is_never_closed_costs_one_row_of_a_long_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from silmu.steps.collect import delimited
+    from silmu.steps.collect import records
 
-    monkeypatch.setattr(delimited, "LONGEST_ROW", 100_000)
+    monkeypatch.setattr(records, "LONGEST_ROW", 100_000)
     rows = b"".join(b"some words %d,x\n" % n for n in range(50_000))
     (tmp_path / "a.csv").write_bytes(b'text,label\n"never closed,x\n' + rows)
     found = outcome(tmp_path / "a.csv", tmp_path / "dataset")

@@ -8,29 +8,30 @@ labels. A row that does not fit is dropped and counted, never bent until it does
 from __future__ import annotations
 
 import csv
-import itertools
 import logging
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import pyarrow as pa
 
 from silmu.errors import InputError
+from silmu.steps.collect.blocks import Feed
 from silmu.steps.collect.dataset import BATCH
-from silmu.steps.collect.streams import Text
+from silmu.steps.collect.dialects import NONE, USUAL, dialect_of, named, sample_of
+from silmu.steps.collect.records import LONGEST_ROW, Dialect, Records
+from silmu.steps.collect.streams import BLOCK, Text
 from silmu.steps.collect.tally import Tally
 from silmu.steps.collect.values import LARGEST_BATCH, MOST_COLUMNS, Numbered, Read, is_text
 
-logger = logging.getLogger("silmu")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-LONGEST_ROW = 1 << 24  # characters: a quote that is open for longer was never meant to be closed
-_SAMPLE_ROWS, _SAMPLE_CHARACTERS = 300, 1 << 18
-_COMMON, _SELDOM = ",\t;|", "^~¦§:#\x01\x1e"
-_NONE = "\x1f"  # for a table of one column, whose texts may hold any of the others
+logger = logging.getLogger("silmu")
 
 QUOTES = "its quotes do not match"
 FEW, MANY = "it has fewer cells than there are columns", "it has more cells than there are columns"
@@ -39,12 +40,27 @@ NUL = "it holds the character NUL"
 BROKEN = "it holds bytes that are not {encoding}"
 
 
-class Dialect(NamedTuple):
-    """How a table is written."""
+@dataclass
+class _Count:
+    """The rows of a table so far."""
 
-    delimiter: str
-    escape: str | None = None
-    skips_blanks: bool = False
+    number: int
+    """Of the last one."""
+    blank: int = 0
+    """Empty lines since then."""
+    is_over: bool = False
+
+    def settle(self, tally: Tally) -> None:
+        """Drops the empty lines: at the end of a file they are no rows, between rows they are."""
+        if self.blank:
+            tally.add(BLANK, self.up(self.blank).tolist())
+            self.blank = 0
+
+    def up(self, rows: int) -> NDArray[np.int64]:
+        """The numbers of the next rows."""
+        start = self.number + 1
+        self.number += rows
+        return np.arange(start, start + rows, dtype=np.int64)
 
 
 @final
@@ -55,48 +71,106 @@ class Table:
         self.path = path
         self.text = Text(path)
         csv.field_size_limit(LONGEST_ROW)
-        sample = _sample(self.text)
-        self.skipped = 1 if sample and _told(sample[0]) else 0
-        told = _told(sample[0]) if self.skipped else None
-        self.dialect = Dialect(told) if told else _dialect(sample, path)
+        sample = sample_of(self.text)
+        self.skipped = 1 if sample and named(sample[0]) else 0
+        told = named(sample[0]) if self.skipped else None
+        self.dialect = Dialect(told) if told else dialect_of(sample, path)
         self.columns = self._header()
         if self.text.encoding not in ("utf-8", "utf-8-sig"):
             logger.warning("`%s` is read as %s", path.name, self.text.encoding.upper())
-        if self.dialect.delimiter not in (",", "\t", _NONE):
+        if self.dialect.delimiter not in (*USUAL, NONE):
             logger.info("`%s`: cells end with %r", path.name, self.dialect.delimiter)
 
-    def rows(self, tally: Tally, first: int) -> Generator[tuple[int, list[str]], None, int]:
-        """Each row that is whole, with its number; returns the number after the last."""
-        width = len(self.columns)
-        number = first - 1
-        blank = 0
-        with self._records() as reader:
-            next(reader)  # the names
-            reader.width = width
-            for cells in reader:
-                if cells is None:
-                    cells = self._unquoted(reader.broken)
-                if cells is not None and not cells:
-                    blank += 1
-                    continue
-                # Empty lines at the end of a file are no rows; between rows they may have been.
-                if blank:
-                    tally.add(BLANK, range(number + 1, number + 1 + blank))
-                    number, blank = number + blank, 0
-                number += 1
-                if cells is None:
-                    tally.add(QUOTES, [number])
-                elif reader.has_nul:
-                    tally.add(NUL, [number])
-                elif self.text.marks_broken and not is_text("".join(cells)):
-                    tally.add(BROKEN.format(encoding=_spoken(self.text.encoding)), [number])
-                elif len(cells) == width:
-                    yield number, cells
-                elif len(cells) > width and not any(cells[width:]):
-                    yield number, cells[:width]  # spreadsheets append empty cells
+    def batches(self, tally: Tally, first: int) -> Generator[Numbered, None, int]:
+        """All rows that are whole, as Arrow; returns the number after the last."""
+        count = _Count(first - 1)
+        if not self._may_be_regular():
+            with self._records() as records:
+                next(records)  # the names
+                yield from self._grouped(self._rows(records, tally, count))
+            return count.number + 1
+        with Feed(self.text) as feed:
+            records = self._records_of(feed.line)
+            next(records)
+            while not count.is_over:
+                batch = feed.block(self.dialect.delimiter, self.columns)
+                if batch is not None:
+                    count.settle(tally)
+                    for start in range(0, batch.num_rows, BATCH):
+                        part = batch.slice(start, BATCH)
+                        yield count.up(part.num_rows), part
                 else:
-                    tally.add(FEW if len(cells) < width else MANY, [number])
-        return number + 1
+                    # Row by row through the block that was odd.
+                    end = feed.taken + BLOCK
+                    yield from self._grouped(self._rows(records, tally, count, feed, end))
+        return count.number + 1
+
+    def _rows(
+        self,
+        records: Records,
+        tally: Tally,
+        count: _Count,
+        feed: Feed | None = None,
+        end: int = 0,
+    ) -> Iterator[tuple[int, list[str]]]:
+        """Each row that is whole, with its number; of a feed, until so much of it is taken."""
+        width = records.width = len(self.columns)
+        for cells in records:
+            if cells is None:
+                cells = self._unquoted(records.broken)
+            if cells is not None and not cells:
+                count.blank += 1
+                continue
+            count.settle(tally)
+            count.number += 1
+            number = count.number
+            if cells is None:
+                tally.add(QUOTES, [number])
+            elif records.has_nul:
+                tally.add(NUL, [number])
+            elif self.text.marks_broken and not is_text("".join(cells)):
+                tally.add(BROKEN.format(encoding=_spoken(self.text.encoding)), [number])
+            elif len(cells) == width:
+                yield number, cells
+            elif len(cells) > width and not any(cells[width:]):
+                yield number, cells[:width]  # spreadsheets append empty cells
+            else:
+                tally.add(FEW if len(cells) < width else MANY, [number])
+            if feed is not None:
+                feed.give_back(records.waiting())
+                if feed.taken >= end:
+                    return
+        count.is_over = True
+
+    def _grouped(self, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Numbered]:
+        schema = pa.schema([(name, pa.string()) for name in self.columns])
+
+        def made() -> Numbered:
+            arrays = [
+                pa.array([cell or None for cell in column], pa.string())
+                for column in zip(*waiting, strict=True)
+            ]
+            batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+            return np.array(numbers, np.int64), batch
+
+        numbers: list[int] = []
+        waiting: list[list[str]] = []
+        size = 0
+        for number, cells in rows:
+            numbers.append(number)
+            waiting.append(cells)
+            size += sum(map(len, cells))
+            if len(waiting) == BATCH or size > LARGEST_BATCH:
+                yield made()
+                numbers, waiting, size = [], [], 0
+        if waiting:
+            yield made()
+
+    def _may_be_regular(self) -> bool:
+        """Whether the table is written in the way that blocks of it may be read at once."""
+        delimiter, escape, skips_blanks = self.dialect
+        is_plain = escape is None and not skips_blanks and delimiter != NONE
+        return is_plain and len(self.columns) > 1 and self.text.encoding in ("utf-8", "utf-8-sig")
 
     def _unquoted(self, line: str) -> list[str] | None:
         """The cells of a line whose quotes do not match, where they may be no more than letters."""
@@ -105,10 +179,15 @@ class Table:
         return cells if self.dialect.delimiter == "\t" and len(cells) == len(self.columns) else None
 
     @contextmanager
-    def _records(self) -> Generator[_Records]:
+    def _records(self) -> Generator[Records]:
         # Closed here and not when it is no longer needed, which in a circle may be late.
         with closing(self.text.lines()) as lines:
-            yield _Records(itertools.islice(lines, self.skipped, None), self.dialect)
+            yield self._records_of(partial(next, lines, ""))
+
+    def _records_of(self, line: Callable[[], str]) -> Records:
+        for _ in range(self.skipped):
+            line()
+        return Records(line, self.dialect)
 
     def _header(self) -> list[str]:
         with self._records() as records:
@@ -136,34 +215,17 @@ def read_tables(tables: Sequence[Table]) -> tuple[pa.Schema, Read]:
             )
     schema = pa.schema([(name, pa.string()) for name in columns])
 
-    def made(numbers: list[int], rows: list[list[str]], order: list[int]) -> Numbered:
-        cells = list(zip(*rows, strict=True))
-        arrays = [pa.array([cell or None for cell in cells[at]], pa.string()) for at in order]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-        return np.array(numbers, np.int64), batch
-
     def read(tally: Tally) -> Iterator[Numbered]:
         first = 1
         for table in tables:
-            order = [table.columns.index(name) for name in columns]
-            numbers: list[int] = []
-            rows: list[list[str]] = []
-            size = 0
-            reader = table.rows(tally, first)
+            reader = table.batches(tally, first)
             while True:
                 try:
-                    number, cells = next(reader)
+                    numbers, batch = next(reader)
                 except StopIteration as end:
                     first = end.value
                     break
-                numbers.append(number)
-                rows.append(cells)
-                size += sum(map(len, cells))
-                if len(rows) == BATCH or size > LARGEST_BATCH:
-                    yield made(numbers, rows, order)
-                    numbers, rows, size = [], [], 0
-            if rows:
-                yield made(numbers, rows, order)
+                yield numbers, batch.select(columns)
 
     return schema, read
 
@@ -191,129 +253,6 @@ def checked_names(names: Sequence[str], source: object) -> list[str]:
             raise InputError(f"`{source}` has a column whose name is not a text: {name!r}")
         seen.add(name)
     return called
-
-
-@final
-class _Records:
-    """The records of a table, which may go over several lines; None for one that is broken.
-
-    After a quote that does not match, reading goes on at the next line, so that one bad row does
-    not swallow those after it.
-    """
-
-    def __init__(self, lines: Iterator[str], dialect: Dialect) -> None:
-        self._source = lines
-        self._again: deque[str] = deque()
-        self._taken: list[str] = []
-        self._size = 0
-        self._make: Callable[[], Iterator[list[str]]] = lambda: csv.reader(
-            self._feed(),
-            delimiter=dialect.delimiter,
-            escapechar=dialect.escape,
-            skipinitialspace=dialect.skips_blanks,
-            strict=True,
-        )
-        self._reader = self._make()
-        self._tabs = dialect.delimiter == "\t"
-        self.has_nul = False
-        self.width: int | None = None
-        self.broken = ""
-        """The line whose quotes did not match."""
-
-    def __iter__(self) -> _Records:
-        return self
-
-    def __next__(self) -> list[str] | None:
-        self._taken.clear()
-        self._size = 0
-        self.has_nul = False
-        try:
-            cells = next(self._reader)
-            if self._joins_rows():
-                raise csv.Error("two quotes that are letters")
-            return cells
-        except csv.Error:
-            self.broken = self._taken[0]
-            self.has_nul = "\0" in self.broken
-            self._again.extendleft(reversed(self._taken[1:]))
-            self._reader = self._make()
-            return None
-
-    def _joins_rows(self) -> bool:
-        """Whether two quotes that are letters hold several rows, a line each, between them."""
-        if not self._tabs or self.width is None or len(self._taken) < 2:
-            return False
-        return all(line.count("\t") == self.width - 1 for line in self._taken)
-
-    def _feed(self) -> Iterator[str]:
-        while True:
-            line = self._again.popleft() if self._again else next(self._source, "")
-            if not line:
-                return
-            self._taken.append(line)
-            self._size += len(line)
-            if self._size > LONGEST_ROW:
-                raise csv.Error("a row without end")
-            if "\0" in line:
-                self.has_nul = True
-            yield line
-
-
-def _sample(text: Text) -> list[str]:
-    """The first lines, all of them whole."""
-    lines: list[str] = []
-    size = 0
-    for line in text.lines():
-        lines.append(line)
-        size += len(line)
-        if size > _SAMPLE_CHARACTERS:
-            break
-    return lines
-
-
-def _told(line: str) -> str | None:
-    """The delimiter of a first line such as `sep=;`, which spreadsheets write and read."""
-    line = line.rstrip("\r\n")
-    return line[4] if len(line) == 5 and line.lower().startswith("sep=") else None
-
-
-def _dialect(lines: list[str], path: Path) -> Dialect:
-    """The way of reading in which most rows have as many cells as the first one."""
-    common = _COMMON
-    if path.name.lower().split(".", 1)[-1].startswith(("tsv", "tab")):
-        common = "\t" + common.replace("\t", "")
-    best, share = Dialect(_NONE), 0.0
-    for delimiters in (common, _SELDOM):
-        for delimiter in delimiters:
-            if not lines or delimiter not in lines[0]:
-                continue
-            ways = [Dialect(delimiter)]
-            if any(f'{delimiter} "' in line for line in lines):
-                ways.append(Dialect(delimiter, None, True))
-            if any('\\"' in line for line in lines):
-                ways.append(Dialect(delimiter, "\\"))
-            for way in ways:
-                # Only what is clearly better is preferred to what is more usual.
-                if (found := _fit(lines, way)) > share + 0.02:
-                    best, share = way, found
-        # Where the usual ones tell nothing, one that fits every row is not there by chance.
-        if share > 0:
-            break
-    return best
-
-
-def _fit(lines: list[str], dialect: Dialect) -> float:
-    """The share of rows that have as many cells as the first, where that has two at least."""
-    records = list(itertools.islice(_Records(iter(lines), dialect), _SAMPLE_ROWS))
-    if not records or not records[0] or len(records[0]) < 2:
-        return 0.0
-    width = len(records[0])
-    rows = [cells for cells in records[1:] if cells is None or cells]
-    if dialect.delimiter in _SELDOM and not rows:
-        return 0.0
-    good = sum(cells is not None and len(cells) == width for cells in rows)
-    share = (good + 0.1) / (len(rows) + 0.1)
-    return share if dialect.delimiter in _COMMON or share > 0.95 else 0.0
 
 
 def _spoken(encoding: str) -> str:

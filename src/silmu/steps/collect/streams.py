@@ -156,13 +156,10 @@ class Text:
             try:
                 while line := file.readline(LONGEST_LINE):
                     if len(line) == LONGEST_LINE:
-                        raise InputError(
-                            f"`{self.path}` has a line of more than {LONGEST_LINE:,} characters",
-                            hint="is it a file of text?",
-                        )
+                        raise self.too_long()
                     yield line
             except UnicodeError as error:
-                raise self._broken(error) from error
+                raise self.broken(error) from error
 
     def blocks(self) -> Generator[str]:
         """Some characters at a time."""
@@ -171,9 +168,17 @@ class Text:
                 while block := file.read(BLOCK):
                     yield block
             except UnicodeError as error:
-                raise self._broken(error) from error
+                raise self.broken(error) from error
 
-    def _broken(self, error: UnicodeError) -> InputError:
+    def too_long(self) -> InputError:
+        """What is said of a line without end."""
+        return InputError(
+            f"`{self.path}` has a line of more than {LONGEST_LINE:,} characters",
+            hint="is it a file of text?",
+        )
+
+    def broken(self, error: UnicodeError) -> InputError:
+        """What is said of bytes that are no text."""
         return InputError(
             f"`{self.path}` is not {self.encoding.upper()} throughout: {error}",
             hint="save it as UTF-8",

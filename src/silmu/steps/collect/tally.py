@@ -44,6 +44,5 @@ class Tally:
     @property
     def drops(self) -> tuple[Drop, ...]:
         """By reason, in order of the first row of each."""
-        return tuple(
-            Drop(reason, count, tuple(self._rows[reason])) for reason, count in self._counts.items()
-        )
+        order = sorted(self._counts, key=lambda reason: self._rows[reason][0])
+        return tuple(Drop(one, self._counts[one], tuple(self._rows[one])) for one in order)

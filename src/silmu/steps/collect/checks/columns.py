@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TELLING_AUC, TELLING_R2 = 0.99, 0.98
 _BINS, _IN_A_BIN = 200, 30  # ranges of a column of many numbers, and rows in each at least
+_SEEN = 1_000_000  # rows from which ranges are told
 FEW_VALUES = 50  # more, each with one label, is a group that has a label, not a leak
 _ID = 0.99  # different values a row, from here a name for the row
 _GROUP = 1.5  # rows a value, from here a group
@@ -35,8 +36,8 @@ def check(view: View) -> list[Finding]:
     """Every column that is neither text nor target, and short inputs too."""
     found: list[Finding] = []
     gaps: dict[str, NDArray[np.int64]] = {}
-    times: list[Column] = []
-    groups: list[tuple[Column, str]] = []
+    times: list[Finding] = []
+    groups: list[Finding] = []
     for name in view.names:
         if name in view.roles.target or name == view.split_name:
             continue
@@ -51,16 +52,16 @@ def check(view: View) -> list[Finding]:
             told = [] if alone else _telling(view, column, is_input=is_input)
             found += told
             if column.is_time:
-                times.append(column)
+                times += time_findings(view, column)
             elif column.name == view.roles.group:
                 continue
             elif _is_id(column) and (column.has_digits or not is_input):
                 found += _id(view, column, is_input=is_input)
             elif not told and not is_input and (why := group(view, column)):
-                groups.append((column, why))
+                groups.append(group_finding(view, column, why))
         if name not in (view.roles.group, view.roles.time):
             view.forget(name)
-    return [*_gaps(view, gaps), *found, *group_findings(view, groups), *time_findings(view, times)]
+    return [*_gaps(view, gaps), *found, *groups, *times, *unreadable_time(view)]
 
 
 def _gaps(view: View, gaps: dict[str, NDArray[np.int64]]) -> list[Finding]:
@@ -160,7 +161,7 @@ def telling(view: View, column: Column) -> str | None:
     to be told is also tried as a straight line of a number.
     """
     bins = _binned(column)
-    half = (np.arange(view.rows) * 2_654_435_761 >> 13) & 1
+    half = view.half
     if view.kind == "number":
         return _tells_number(view, column, bins, half)
     if view.kind == "none":
@@ -191,7 +192,7 @@ def telling(view: View, column: Column) -> str | None:
 
 
 def _tells_number(
-    view: View, column: Column, bins: NDArray[np.int64], half: NDArray[np.int64]
+    view: View, column: Column, bins: NDArray[np.int64], half: NDArray[np.bool_]
 ) -> str | None:
     """By the mean of each range, and by a straight line."""
     known = ~np.isnan(view.numbers)
@@ -201,7 +202,7 @@ def _tells_number(
     width = int(bins.max()) + 1
     numbers = None if column.numbers is None else column.numbers[known]
     missed = np.zeros(2)
-    for learn in (0, 1):
+    for learn in (False, True):
         seen = half == learn
         mean = float(target[seen].mean())
         total = np.bincount(bins[seen], target[seen], width)
@@ -234,12 +235,16 @@ def _binned(column: Column) -> NDArray[np.int64]:
     bins = min(_BINS, max(len(column.codes) // _IN_A_BIN, 2))
     if column.numbers is None or column.size <= bins:
         return np.where(column.missing, column.size, column.codes)
-    held = column.numbers[~np.isnan(column.numbers)]
+    held = column.numbers[:: len(column.numbers) // _SEEN + 1]
+    held = held[~np.isnan(held)]
+    if not len(held):
+        held = column.numbers[~np.isnan(column.numbers)]
     edges = np.unique(np.quantile(held, np.linspace(0, 1, bins + 1)[1:-1]))
     # A value that many rows share has a range of its own.
     edges = np.unique(np.concatenate([edges, np.nextafter(edges, np.inf)]))
-    places = np.searchsorted(edges, column.numbers, side="right").astype(np.int64)
-    return np.where(np.isnan(column.numbers), len(edges) + 1, places)
+    places = np.searchsorted(edges, column.numbers, side="right").astype(np.int64, copy=False)
+    places[np.isnan(column.numbers)] = len(edges) + 1
+    return places
 
 
 def group(view: View, column: Column, *, by_name: bool = False) -> str:
@@ -285,62 +290,64 @@ def _agreement(view: View, column: Column) -> tuple[float, float]:
     return same / max(float((sizes * (sizes - 1)).sum()), 1), float((shares**2).sum())
 
 
-def group_findings(view: View, groups: list[tuple[Column, str]]) -> list[Finding]:
-    """Columns that may name groups of rows, each with why."""
-    return [
-        view.finding(
-            "group suspected",
-            "note",
-            f"`{column.name}` has {column.size:,} different values, {why}: rows of one "
-            f"`{column.name}` may resemble each other, and then a random split flatters",
-            f"`--group {column.name}` keeps the rows of one in one split",
-        )
-        for column, why in groups
-    ]
+def group_finding(view: View, column: Column, why: str) -> Finding:
+    """A column that may name groups of rows, and why."""
+    return view.finding(
+        "group suspected",
+        "note",
+        f"`{column.name}` has {column.size:,} different values, {why}: rows of one "
+        f"`{column.name}` may resemble each other, and then a random split flatters",
+        f"`--group {column.name}` keeps the rows of one in one split",
+    )
 
 
-def time_findings(view: View, columns: list[Column]) -> list[Finding]:
-    """What is odd about columns of times, and which could order the rows."""
+def time_findings(view: View, column: Column) -> list[Finding]:
+    """What is odd about a column of times, and whether it could order the rows."""
     found: list[Finding] = []
     # A day is allowed for, since no zone may be given.
     now = datetime.datetime.now(datetime.UTC).timestamp() + 86_400
-    for column in columns:
-        numbers = column.numbers
-        assert numbers is not None
-        role = column.name == view.roles.time
-        future = np.flatnonzero(numbers > now)
-        if len(future):
-            found.append(
-                view.finding(
-                    "future rows",
-                    "wrong" if role else "note",
-                    f"{number(len(future), 'row')} of {view.rows:,} "
-                    f"{'is' if len(future) == 1 else 'are'} later than today by `{column.name}`, "
-                    f"the latest of {day(np.nanmax(numbers))}",
-                    "correct or delete them: they would be the newest, and so be tested on"
-                    if role
-                    else "correct them, if the column tells when a row was written",
-                    future,
-                )
-            )
-        if view.roles.time is None:
-            found.append(
-                view.finding(
-                    "time suspected",
-                    "note",
-                    f"`{column.name}` goes from {day(np.nanmin(numbers))} to "
-                    f"{day(np.nanmax(numbers))}: if the model is to answer newer rows, it should "
-                    "be tested on newer ones",
-                    f"`--time {column.name}` trains on the oldest rows and tests on the newest",
-                )
-            )
-    if (name := view.roles.time) is not None and view.column(name).numbers is None:
+    numbers = column.numbers
+    assert numbers is not None
+    role = column.name == view.roles.time
+    future = np.flatnonzero(numbers > now)
+    if len(future):
         found.append(
             view.finding(
-                "time unreadable",
-                "wrong",
-                f"`{name}` was given as the time, and not all of its values are times or numbers",
-                "write them as 2024-12-31 or 2024-12-31 23:59:59",
+                "future rows",
+                "wrong" if role else "note",
+                f"{number(len(future), 'row')} of {view.rows:,} "
+                f"{'is' if len(future) == 1 else 'are'} later than today by `{column.name}`, "
+                f"the latest of {day(np.nanmax(numbers))}",
+                "correct or delete them: they would be the newest, and so be tested on"
+                if role
+                else "correct them, if the column tells when a row was written",
+                future,
+            )
+        )
+    if view.roles.time is None:
+        found.append(
+            view.finding(
+                "time suspected",
+                "note",
+                f"`{column.name}` goes from {day(np.nanmin(numbers))} to "
+                f"{day(np.nanmax(numbers))}: if the model is to answer newer rows, it should "
+                "be tested on newer ones",
+                f"`--time {column.name}` trains on the oldest rows and tests on the newest",
             )
         )
     return found
+
+
+def unreadable_time(view: View) -> list[Finding]:
+    """A column that was given as the time, and is none."""
+    name = view.roles.time
+    if name is None or view.column(name).numbers is not None:
+        return []
+    return [
+        view.finding(
+            "time unreadable",
+            "wrong",
+            f"`{name}` was given as the time, and not all of its values are times or numbers",
+            "write them as 2024-12-31 or 2024-12-31 23:59:59",
+        )
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from silmu.runtime import cells, times
+from silmu.steps.collect.checks import hashing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,8 @@ _MOST_KNOWN = 1 << 17  # different values that are held as they are
 _SEEN = 200_000  # rows from which the look of values is told
 _SECONDS = {"D": times.DAY, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _TRIED = 500  # texts from which it is told how they write numbers or times
+_PATIENCE = 8  # times that it is tried
+_AT_ONCE = 1 << 17  # rows
 _TEXT, _NAME, _NUMBER, _TIME, _WORD, _NULL = range(6)
 _CODE = r"^[+-]?0\d+$"  # 007 is the name of something
 _FIGURES = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,4})?$"
@@ -75,7 +78,8 @@ class Column:
 class _Part:
     """Some rows of a column: their different values, and which each of them has."""
 
-    keys: list[Any]
+    values: Any
+    """The different ones, as Arrow texts or as an array of numpy."""
     which: NDArray[np.int64]
     """-1 where there is none."""
     numbers: NDArray[np.float64]
@@ -83,6 +87,21 @@ class _Part:
     kinds: NDArray[np.int8]
     looks: Sequence[NDArray[np.int64]] | None = None
     """Of each different value its length, and whether it has blanks and figures."""
+
+    @property
+    def keys(self) -> list[Any]:
+        """The different values as Python has them."""
+        return (
+            self.values.to_pylist() if isinstance(self.values, pa.Array) else self.values.tolist()
+        )
+
+    @property
+    def hashes(self) -> NDArray[np.int64]:
+        """64 bits for each of the different values."""
+        if isinstance(self.values, pa.Array):
+            return hashing.texts(self.values).view(np.int64)
+        is_float = self.values.dtype.kind == "f"
+        return self.values.astype("f8" if is_float else "i8").view(np.int64)
 
 
 def read(dataset: Dataset, name: str, *, lenient: bool = False) -> Column:
@@ -122,7 +141,7 @@ def hashes(dataset: Dataset, name: str) -> NDArray[np.uint64]:
     for part in _parts(dataset, name, lenient=None):
         end = start + len(part.which)
         there = part.which >= 0
-        found[start:end][there] = _hashed(part.keys)[part.which[there]].view(np.uint64)
+        found[start:end][there] = part.hashes[part.which[there]].view(np.uint64)
         start = end
     return found
 
@@ -137,7 +156,7 @@ def _column(
     *,
     lenient: bool,
 ) -> Column:
-    counts = np.bincount(kinds + 1, minlength=_NULL + 2)[1:]
+    counts = np.array([np.count_nonzero(kinds == one) for one in range(_NULL + 1)])
     is_time = bool(counts[_TIME] > counts[_NUMBER])
     kept = _TIME if is_time else _NUMBER
     held, every = int(counts[kept]), int(counts[: _TIME + 1].sum())
@@ -157,9 +176,9 @@ def _column(
     if words is not None:
         codes.drop(words)
     coded, first, size = codes.done()
-    there = numbers[~np.isnan(numbers)] if told is not None else np.empty(0)
-    if len(there) and not is_time and _TIME_NAME.search(name):
-        low, high = float(there.min()), float(there.max())
+    is_told = told is not None and not np.isnan(numbers).all()
+    if is_told and not is_time and _TIME_NAME.search(name):
+        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
         seconds, milliseconds = low > 5e8 and high < 4e9, low > 5e11 and high < 4e12
         is_time = seconds or milliseconds
         if milliseconds:
@@ -177,11 +196,11 @@ def _column(
         odd,
         words,
         is_time,
-        bool(len(there)) and bool((there == np.floor(there)).all()),
+        is_told and _are_whole(numbers),
         bool(pa.types.is_string(kind)),
         float(looks[0]),
         bool(looks[1] > 0.5),
-        bool(looks[2] > 0.5),
+        bool(looks[2] > 0.5) or not pa.types.is_string(kind),
     )
 
 
@@ -203,7 +222,7 @@ class _Codes:
         if self._known is not None:
             self._see(part, start)
         else:
-            self.codes[start:end][there] = _hashed(part.keys)[part.which[there]]
+            self.codes[start:end][there] = part.hashes[part.which[there]]
 
     def drop(self, rows: NDArray[np.bool_]) -> None:
         """Rows that have no value after all."""
@@ -211,42 +230,32 @@ class _Codes:
 
     def done(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         """The codes, a row of each, and how many there are."""
-        codes, there = self.codes, ~self.missing
-        if self._known is not None and (codes[self.missing] < 0).all():
-            return codes, np.array(self._first, np.int64), len(self._first)
-        rows = np.flatnonzero(there)
-        _, first, which = np.unique(codes[rows], return_index=True, return_inverse=True)
-        codes[:] = -1
-        codes[rows] = which
-        return codes, rows[first], len(first)
+        if self._known is not None and (self.codes[self.missing] < 0).all():
+            return self.codes, np.array(self._first, np.int64), len(self._first)
+        codes, first = hashing.numbered(self.codes, self.missing)
+        return codes, first, len(first)
 
     def _see(self, part: _Part, start: int) -> None:
         known = self._known
         assert known is not None
         before = len(known)
-        found = np.array([known.setdefault(key, len(known)) for key in part.keys], np.int64)
+        keys = part.keys
+        found = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
         there = np.flatnonzero(part.which >= 0)
         self.codes[start + there] = found[part.which[there]]
         if len(known) > before:
-            place = np.empty(len(part.keys), np.int64)
+            place = np.empty(len(keys), np.int64)
             place[part.which[there[::-1]]] = there[::-1]  # so that the first is what remains
             new = np.flatnonzero(found >= before)
             self._first += (start + place[new[np.argsort(found[new])]]).tolist()
         if len(known) > _MOST_KNOWN:
-            hashes = _hashed([*known])
+            is_text = isinstance(part.values, pa.Array)
+            values = pa.array([*known], pa.string()) if is_text else np.array([*known])
+            hashes = replace(part, values=values).hashes
             held = ~self.missing[: start + len(part.which)]
             rows = np.flatnonzero(held)
             self.codes[rows] = hashes[self.codes[rows]]
             self._known = None
-
-
-def _hashed(keys: list[Any]) -> NDArray[np.int64]:
-    """64 bits of each value; of numbers their own, since -1 and -2 have the same hash."""
-    if keys and not isinstance(keys[0], str):
-        values = np.array(keys)
-        if values.dtype.kind in "iufb":
-            return values.astype("f8" if values.dtype.kind == "f" else "i8").view(np.int64)
-    return np.array([hash(key) for key in keys], np.int64)
 
 
 def _parts(dataset: Dataset, name: str, *, lenient: bool | None) -> Iterator[_Part]:
@@ -263,8 +272,16 @@ def _parts(dataset: Dataset, name: str, *, lenient: bool | None) -> Iterator[_Pa
         make = _plain_times
     else:
         make = _anything
+    arrays: list[Any] = []
+    rows = 0
     for batch in dataset.batches([name]):
-        yield make(batch.column(0))
+        arrays.append(batch.column(0))
+        rows += batch.num_rows
+        if rows >= _AT_ONCE:
+            yield make(pa.concat_arrays(arrays))
+            arrays, rows = [], 0
+    if arrays:
+        yield make(pa.concat_arrays(arrays))
 
 
 @final
@@ -275,6 +292,8 @@ class _Texts:
         self._lenient = lenient
         # How dates and numbers are written, told from the first that are no plain numbers.
         self._order: str | None = None
+        self._failures = 0
+        self._rows = 0
         self._form: tuple[str, str] | None = None
 
     def __call__(self, array: pa.Array) -> _Part:
@@ -289,14 +308,17 @@ class _Texts:
             which = places[which]
             values, trimmed = values.filter(pa.array(full)), trimmed.filter(pa.array(full))
         if self._lenient is None:
-            return _Part(values.to_pylist(), which, np.empty(0), np.empty(0, np.int8))
+            return _Part(values, which, np.empty(0), np.empty(0, np.int8))
         numbers, kinds = self._told(trimmed)
+        self._rows += len(array)
+        if self._rows > _SEEN:
+            return _Part(values, which, numbers, kinds)
         looks = [
             np.asarray(pc.utf8_length(values).to_numpy(zero_copy_only=False), np.int64),
             _mask(pc.match_substring(trimmed, " ")).astype(np.int64),
             _mask(pc.match_substring_regex(trimmed, r"\p{Nd}")).astype(np.int64),
         ]
-        return _Part(values.to_pylist(), which, numbers, kinds, looks)
+        return _Part(values, which, numbers, kinds, looks)
 
     def _told(self, values: Any) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
         numbers = np.full(len(values), math.nan)
@@ -344,8 +366,9 @@ class _Texts:
                 found = times.read_times(texts)
                 self._keep(places, found.seconds, found.bad, _TIME, numbers, kinds)
             return
-        if self._order is None:
+        if self._order is None and self._failures < _PATIENCE:
             some = texts[:_TRIED]
+            self._failures += 1
             bad = {one: int(times.read_times(some, one).bad.sum()) for one in times.ORDERS}
             order = min(times.ORDERS, key=lambda one: bad[one])
             form = cells.writing(some)
@@ -397,7 +420,7 @@ def _plain_numbers(array: pa.Array) -> _Part:
     which[there] = held
     numbers = different.astype(np.float64)
     kinds = np.where(np.isfinite(numbers), _NUMBER, _TEXT).astype(np.int8)
-    return _Part(different.tolist(), which, numbers, kinds, _looks(different.tolist()))
+    return _Part(different, which, numbers, kinds)
 
 
 def _plain_times(array: pa.Array) -> _Part:
@@ -420,15 +443,16 @@ def _anything(array: pa.Array) -> _Part:
         ],
         np.int64,
     )
-    keys = list(known)
-    return _Part(
-        keys, which, np.full(len(keys), math.nan), np.full(len(keys), _TEXT, np.int8), _looks(keys)
+    keys = pa.array([*known], pa.string())
+    return _Part(keys, which, np.full(len(keys), math.nan), np.full(len(keys), _TEXT, np.int8))
+
+
+def _are_whole(numbers: NDArray[np.float64]) -> bool:
+    """Whether all numbers that there are are whole."""
+    return all(
+        bool(((part == np.floor(part)) | np.isnan(part)).all())
+        for part in np.array_split(numbers, len(numbers) // _AT_ONCE + 1)
     )
-
-
-def _looks(values: Sequence[Any]) -> Sequence[NDArray[np.int64]]:
-    lengths = np.array([len(str(value)) for value in values], np.int64)
-    return lengths, np.zeros(len(values), np.int64), np.ones(len(values), np.int64)
 
 
 def _days(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

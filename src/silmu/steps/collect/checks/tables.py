@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import final
 
 import numpy as np
 
 from silmu.steps.collect.checks import columns, levels, ranges
 from silmu.steps.collect.checks.reading import Column
 from silmu.steps.collect.checks.view import Finding, View, number, quoted, share
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _FEWEST = 20  # rows, below which nothing is said to be an id or the same twice
 _DIFFERENT = 0.99  # different values a row, from here a name for the row
@@ -29,9 +26,8 @@ _ID_NAME = re.compile(r"(?i:.*[\W_])?(?i:id|idx|index|no|nr|key|번호|순번|�
 def check(view: View) -> list[Finding]:
     """Every column that is read, told, or says where a row belongs."""
     found: list[Finding] = []
-    gaps: list[tuple[Column, NDArray[np.int64]]] = []
-    times: list[Column] = []
-    groups: list[tuple[Column, str]] = []
+    later: list[Finding] = []
+    gaps = _Gaps(view)
     seen: dict[bytes, list[str]] = {}
     roles = view.roles
     for name in [*roles.target, *(n for n in view.names if n not in roles.target)]:
@@ -43,24 +39,24 @@ def check(view: View) -> list[Finding]:
             found += _of_target(view, column)
             _see(column, seen)
             continue
-        if column.missing.any():
-            gaps.append((column, np.flatnonzero(column.missing)))
+        gaps.see(column)
         if column.size < 2:
             found += _telling_nothing(view, column)
         elif is_role and name not in roles.input:
-            times += [column] if column.is_time else []
+            later += columns.time_findings(view, column) if column.is_time else []
         else:
-            found += _of_input(view, column, groups)
-            times += [column] if column.is_time else []
+            found += _of_input(view, column)
+            later += _of_place(view, column)
             _see(column, seen)
         if not is_role:
             view.forget(name)
-    found += _twice(view, seen)
+        del column  # of many rows not two at once
     return [
-        *_gaps(view, gaps),
+        *gaps.found(),
         *found,
-        *columns.group_findings(view, groups),
-        *columns.time_findings(view, times),
+        *_twice(view, seen),
+        *later,
+        *columns.unreadable_time(view),
     ]
 
 
@@ -70,7 +66,16 @@ def _of_target(view: View, column: Column) -> list[Finding]:
     return [*levels.check(view, column), *ranges.check(view, column)]
 
 
-def _of_input(view: View, column: Column, groups: list[tuple[Column, str]]) -> list[Finding]:
+def _of_place(view: View, column: Column) -> list[Finding]:
+    """Whether an input may say where a row belongs: to a group, or in time."""
+    if column.is_time:
+        return columns.time_findings(view, column)
+    if _why_id(view, column) or not (why := columns.group(view, column, by_name=True)):
+        return []
+    return [columns.group_finding(view, column, why)]
+
+
+def _of_input(view: View, column: Column) -> list[Finding]:
     found = levels.check(view, column)
     if column.numbers is not None and not column.is_time:
         found += ranges.check(view, column)
@@ -87,8 +92,6 @@ def _of_input(view: View, column: Column, groups: list[tuple[Column, str]]) -> l
         )
         if column.numbers is not None and not column.is_time:
             return found
-    elif named := columns.group(view, column, by_name=True):
-        groups.append((column, named))
     message = _renamed(view, column) or (
         columns.telling(view, column)
         if column.numbers is not None or column.size <= columns.FEW_VALUES
@@ -125,45 +128,60 @@ def _telling_nothing(view: View, column: Column) -> list[Finding]:
     ]
 
 
-def _gaps(view: View, gaps: list[tuple[Column, NDArray[np.int64]]]) -> list[Finding]:
+@final
+class _Gaps:
     """Missing values: of a role, by itself; of inputs, all in one."""
-    found: list[Finding] = []
-    for role, name in (("--group", view.roles.group), ("--time", view.roles.time)):
-        for column, rows in gaps:
-            if column.name == name:
-                found.append(
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._roles: list[Finding] = []
+        self._counts: dict[str, int] = {}
+        self._some = np.zeros(view.rows, bool)
+
+    def see(self, column: Column) -> None:
+        """The next column."""
+        view, name = self._view, column.name
+        missing = column.missing
+        count = int(missing.sum())
+        if not count:
+            return
+        for role, given in (("--group", view.roles.group), ("--time", view.roles.time)):
+            if name == given:
+                self._roles.append(
                     view.finding(
                         "missing values",
                         "wrong",
-                        f"`{name}` has no value in {number(len(rows), 'row')} of {view.rows:,}, "
-                        "which so belong nowhere",
+                        f"`{name}` has no value in {number(count, 'row')} of {view.rows:,}, which "
+                        "so belong nowhere",
                         f"fill them in, or give another {role}",
-                        rows,
+                        np.flatnonzero(missing),
                     )
                 )
-    of_inputs = [pair for pair in gaps if pair[0].name in view.roles.input and pair[0].size]
-    if of_inputs:
-        of_inputs.sort(key=lambda pair: -len(pair[1]))
+        if name in view.roles.input and column.size:
+            self._counts[name] = count
+            self._some |= missing
+
+    def found(self) -> list[Finding]:
+        """What is to be said of them."""
+        if not self._counts:
+            return self._roles
+        view, columns = self._view, len(self._counts)
         named = [
-            f"{column.name}: {len(rows):,} ({share(len(rows), view.rows)})"
-            for column, rows in of_inputs
+            f"{name}: {count:,} ({share(count, view.rows)})"
+            for name, count in sorted(self._counts.items(), key=lambda pair: -pair[1])
         ]
-        some = np.zeros(view.rows, bool)
-        for _, rows in of_inputs:
-            some[rows] = True
-        found.append(
+        return [
+            *self._roles,
             view.finding(
                 "missing values",
                 "note",
-                f"{number(len(of_inputs), 'column')} "
-                f"{'lacks' if len(of_inputs) == 1 else 'lack'} values in some rows of "
-                f"{view.rows:,} ({quoted(named)})",
+                f"{number(columns, 'column')} {'lacks' if columns == 1 else 'lack'} values in "
+                f"some rows of {view.rows:,} ({quoted(named)})",
                 "prepare fills them in and marks them; that a value is missing must mean the same "
                 "where the model is used",
-                np.flatnonzero(some),
-            )
-        )
-    return found
+                np.flatnonzero(self._some),
+            ),
+        ]
 
 
 def _why_id(view: View, column: Column) -> str:
@@ -213,7 +231,7 @@ def _see(column: Column, seen: dict[bytes, list[str]]) -> None:
     order = np.empty(column.size + 1, np.int64)
     order[np.argsort(column.first)] = np.arange(column.size)
     order[-1] = -1  # for what is missing
-    digest = hashlib.blake2b(order[column.codes].tobytes(), digest_size=16).digest()
+    digest = hashlib.blake2b(order[column.codes].data, digest_size=16).digest()
     seen.setdefault(digest, []).append(column.name)
 
 

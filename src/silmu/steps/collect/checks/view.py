@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, final
 import numpy as np
 
 from silmu.steps.collect import duplicates
-from silmu.steps.collect.checks import reading
+from silmu.steps.collect.checks import hashing, reading
 from silmu.steps.collect.checks.reading import Column
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ class View:
     def _equals(self) -> tuple[NDArray[np.int64], float]:
         """The twins, and how likely two rows of a table are equal by chance."""
         keys, by_chance = row_keys(self.dataset) if self.is_table else (self._both[0], 0.0)
-        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-        return first[group].astype(np.int64), by_chance
+        keys = keys.view(np.int64) if self.is_table else keys.astype(np.int64)
+        codes, first = hashing.numbered(keys)
+        return first[codes], by_chance
 
     @cached_property
     def generic(self) -> NDArray[np.bool_]:
@@ -164,6 +165,8 @@ class View:
     def answers(self) -> NDArray[np.int64]:
         """For each row a number that is the same for the same target."""
         columns = [self.column(name).codes for name in self.roles.target]
+        if len(columns) == 1:
+            return columns[0]
         return np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
     @cached_property
@@ -191,14 +194,19 @@ class View:
         parts = _split_up(values)
         kind = "single" if parts is None else "multiple"
         singles = [(str(value),) for value in values] if parts is None else parts
-        held: list[int] = column.codes[~column.missing].tolist()
-        found = Counter(label for code in held for label in singles[code])
+        held = np.bincount(column.codes[~column.missing], minlength=column.size)
+        found: Counter[str] = Counter()
+        for code in np.argsort(column.first).tolist():
+            for label in cast("tuple[str, ...]", singles[code]):
+                found[label] += int(held[code])
         labels = tuple(label for label, _ in found.most_common())
         index = {label: number for number, label in enumerate(labels)}
         sizes = np.array([len(set(one)) for one in singles], np.int64)
         flat = np.array([index[label] for one in singles for label in dict.fromkeys(one)], np.int64)
         starts = np.cumsum(sizes) - sizes
         present = np.flatnonzero(~column.missing)
+        if (sizes == 1).all():
+            return kind, labels, present, flat[column.codes[present]]
         repeats = sizes[column.codes[present]]
         rows = np.repeat(present, repeats)
         offsets = np.arange(len(rows)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
@@ -220,6 +228,15 @@ class View:
     def _values(self, name: str, column: Column) -> list[Any]:
         """One value of each code."""
         return self.dataset.take(column.first, [name]).column(0).to_pylist()
+
+    @cached_property
+    def half(self) -> NDArray[np.bool_]:
+        """One half of the rows, as good as drawn, for what is learned from it to be tried on."""
+        found = np.empty(self.rows, bool)
+        for start in range(0, self.rows, _SAMPLE):
+            rows = np.arange(start, min(start + _SAMPLE, self.rows))
+            found[rows] = (rows * 2_654_435_761 >> 13) & 1
+        return found
 
     # the columns
 
