@@ -81,7 +81,7 @@ def test_blocks_and_records_are_read_alike(
             assert told(path, tmp_path / f"blocks {number}") == single, data
             at_once += parsed > 0
     # Between tabs a quote may be a letter, so what holds one is read record by record.
-    assert at_once >= (3 if delimiter == "\t" else 8)
+    assert at_once >= (1 if delimiter == "\t" else 8)
 
 
 def test_one_odd_row_costs_its_block_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

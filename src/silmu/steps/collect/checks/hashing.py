@@ -37,8 +37,9 @@ def texts(array: pa.Array) -> NDArray[np.uint64]:
     letters = np.frombuffer(cast("Any", data or b""), np.uint8)
     start = 0
     while start < len(array):
-        last: Any = np.searchsorted(offsets, offsets[start] + _BLOCK, side="right")
-        stop = min(max(int(last) - 1, start + 1), len(array))
+        limit = np.array([offsets[start] + _BLOCK], np.int64)
+        stop = int(np.searchsorted(offsets, limit, side="right")[0]) - 1
+        stop = min(max(stop, start + 1), len(array))
         own = offsets[start : stop + 1] - offsets[start]
         found[start:stop] = _hashes(letters[offsets[start] : offsets[stop]], own)
         start = stop
