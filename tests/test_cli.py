@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import logging
@@ -21,6 +22,7 @@ import silmu
 from silmu import cli, extras, registry, store
 from silmu.cli import _flags, _rows, use
 from silmu.errors import InputError
+from silmu.run import task_class
 
 MODELS = Path(__file__).parent / "models"
 SEQUENCE, QA, BASE, LM = (
@@ -844,6 +846,13 @@ def test_a_task_tells_what_can_be_set(run: Run) -> None:
     told = run("tasks", "text-classification").out
     assert all(f"\n  {name} = " in told for name in settings)
     assert json.loads(run("tasks", "text-generation", "--json").out)["settings"] == []
+
+
+@pytest.mark.parametrize("task", sorted(registry.tasks()))
+def test_every_setting_of_a_task_is_told(run: Run, task: str) -> None:
+    told = [one["name"] for one in json.loads(run("tasks", task, "--json").out)["settings"]]
+    fields = dataclasses.fields(task_class(task).Config)
+    assert sorted(told) == sorted(field.name for field in fields)
 
 
 def test_an_alias_tells_the_story_of_its_task(run: Run) -> None:

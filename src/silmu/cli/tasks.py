@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from silmu import registry
@@ -70,17 +71,23 @@ def _told(record: dict[str, Any]) -> str:
 
 
 def _settings(task: str) -> list[dict[str, str]]:
-    """What can be set of a task that can be learnt, from its file and from that of all tasks."""
+    """What can be set of a task that can be learnt, from its file and those of its bases."""
     declared = registry.tasks().get(task)
-    if declared is None:
-        return []
-    found: list[dict[str, str]] = []
-    for path in (declared.path.with_name("_base.py"), declared.path):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        configs = (node for node in tree.body if isinstance(node, ast.ClassDef))
-        for config in (node for node in configs if node.name.endswith("Config")):
-            found += _fields(config)
-    return found
+    return [] if declared is None else list(_of_file(declared.path, set()))
+
+
+def _of_file(path: Path, seen: set[Path]) -> Iterator[dict[str, str]]:
+    """The fields of the configs in a file, after those of the private bases that it imports."""
+    seen.add(path)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("silmu.tasks._"):
+            base = path.with_name(f"{(node.module or '').rpartition('.')[2]}.py")
+            if base not in seen:
+                yield from _of_file(base, seen)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+            yield from _fields(node)
 
 
 def _fields(config: ast.ClassDef) -> Iterator[dict[str, str]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from silmu.errors import UsageError
-from silmu.tasks._base import C, Task
+from silmu.tasks._base import Config, Task
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -20,7 +21,51 @@ if TYPE_CHECKING:
     from silmu.steps.train.loop import Outcome
 
 
-class Supervised(Task[C]):
+@dataclass(frozen=True, kw_only=True)
+class SupervisedConfig(Config):
+    """What can be set of each of them. `None` is decided by the network and the data."""
+
+    # prepare
+    split: str = "auto"
+    """`hash`, `stratified`, `group`, `time`, `given`, or `auto`."""
+    split_seed: int = 0
+    """Another one gives another split; `seed` does not."""
+    validation: float = 0.1
+    test: float = 0.1
+
+    # design
+    hidden_size: int | None = None
+    num_layers: int | None = None
+
+    # train
+    epochs: int | None = None
+    batch_size: int | None = None
+    accumulation: int = 1
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    warmup: float | None = None
+    schedule: str | None = None
+    clip: float | None = 1.0
+    dropout: float | None = None
+    label_smoothing: float | None = None
+    class_weights: bool = False
+    """Whether rare labels count as much as frequent ones."""
+    patience: int | None = None
+    """How many evaluations without a gain end the training."""
+    evaluations: int | None = None
+    """How often an epoch is evaluated on the validation split."""
+    average: float | None = None
+    """How slowly the averaged weights follow, such as 0.999."""
+    max_steps: int | None = None
+    workers: int = 0
+    threads: int | None = None
+    checkpoint_seconds: float = 120.0
+
+
+S = TypeVar("S", bound=SupervisedConfig)
+
+
+class Supervised(Task[S]):
     """Examples in, what is true of them out."""
 
     patience_seconds: ClassVar[float | None] = None

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from silmu.tasks._base import Config
-from silmu.tasks._supervised import Supervised
+from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -18,16 +17,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TabularConfig(Config):
+class TabularConfig(SupervisedConfig):
     """What can be set. `None` is decided by the network and the data, and then in run.toml."""
 
     # prepare
-    split: str = "auto"
-    """`hash`, `stratified`, `group`, `time`, `given`, or `auto`."""
-    split_seed: int = 0
-    """Another one gives another split; `seed` does not."""
-    validation: float = 0.1
-    test: float = 0.1
     normalise: str = "auto"
     """What is done to numbers: `quantile`, `standard`, `robust`, or `auto`."""
     indicators: bool = True
@@ -44,36 +37,10 @@ class TabularConfig(Config):
     # design
     members: int | None = None
     """Perceptrons of the ensemble."""
-    hidden_size: int | None = None
-    num_layers: int | None = None
     number_bins: int | None = None
     """Pieces of the line that a number is embedded by; 0 to take it as it is."""
     number_size: int | None = None
     category_size: int | None = None
-
-    # train
-    epochs: int | None = None
-    batch_size: int | None = None
-    accumulation: int = 1
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    warmup: float | None = None
-    schedule: str | None = None
-    clip: float | None = 1.0
-    dropout: float | None = None
-    label_smoothing: float | None = None
-    class_weights: bool = False
-    """Whether rare labels count as much as frequent ones."""
-    patience: int | None = None
-    """How many evaluations without a gain end the training."""
-    evaluations: int | None = None
-    """How often an epoch is evaluated on the validation split."""
-    average: float | None = None
-    """How slowly the averaged weights follow, such as 0.999."""
-    max_steps: int | None = None
-    workers: int = 0
-    threads: int | None = None
-    checkpoint_seconds: float = 120.0
 
     def of_prepare(self) -> dict[str, Any]:
         """The settings of the prepare step, but for the labels."""

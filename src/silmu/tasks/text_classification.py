@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from silmu.tasks._base import Config
-from silmu.tasks._supervised import Supervised
+from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextClassificationConfig(Config):
+class TextClassificationConfig(SupervisedConfig):
     """What can be set. `None` is decided by the network and the data, and then in run.toml."""
 
     # prepare
@@ -26,12 +25,6 @@ class TextClassificationConfig(Config):
     """`single`, `multiple` (several at once), `ordered` (grades), `number`, or `auto`."""
     order: str | None = None
     """The labels of `ordered` from first to last, with commas between; numbers need none."""
-    split: str = "auto"
-    """`hash`, `stratified`, `group`, `time`, `given`, or `auto`."""
-    split_seed: int = 0
-    """Another one gives another split; `seed` does not."""
-    validation: float = 0.1
-    test: float = 0.1
     near_duplicates: bool = True
     """Whether texts that nearly equal an earlier one stay in its split."""
     max_length: int | None = None
@@ -47,8 +40,6 @@ class TextClassificationConfig(Config):
     lora_rank: int = 8
 
     embedding_size: int | None = None
-    hidden_size: int | None = None
-    num_layers: int | None = None
     num_buckets: int | None = None
     ngram_order: int | None = None
     bag_weights: int | None = None
@@ -57,30 +48,8 @@ class TextClassificationConfig(Config):
     feature_dropout: float | None = None
 
     # train
-    epochs: int | None = None
-    batch_size: int | None = None
-    accumulation: int = 1
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    warmup: float | None = None
-    schedule: str | None = None
-    clip: float | None = 1.0
-    dropout: float | None = None
-    label_smoothing: float | None = None
-    class_weights: bool = False
-    """Whether rare labels count as much as frequent ones."""
-    patience: int | None = None
-    """How many evaluations without a gain end the training."""
-    evaluations: int | None = None
-    """How often an epoch is evaluated on the validation split."""
-    average: float | None = None
-    """How slowly the averaged weights follow, such as 0.999."""
     bucket: bool = True
     """Whether batches hold texts of like lengths."""
-    max_steps: int | None = None
-    workers: int = 0
-    threads: int | None = None
-    checkpoint_seconds: float = 120.0
 
     def of_prepare(self) -> dict[str, Any]:
         """The settings of the prepare step."""
