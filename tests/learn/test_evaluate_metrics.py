@@ -303,6 +303,9 @@ def test_four_rows_alone_are_no_clear_difference() -> None:
     found = compared("accuracy", ours, theirs)
     assert found["mcnemar"] == {"only_model": 4, "only_baseline": 0, "p": 0.125}
     assert found["verdict"] == "no clear difference"
+    # The interval alone would say that it is clear, so the sentence says why it is not.
+    assert found["low"] > 0
+    assert found["sentence"].endswith("; too few answers differ (McNemar p = 0.12)")
 
 
 def test_a_difference_of_one_group_is_not_clear() -> None:

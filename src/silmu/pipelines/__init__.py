@@ -157,7 +157,7 @@ def pipeline(
         model = Model(
             folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
         )
-    if not kind.reads_texts:
+    if kind.rows != "text":
         if measures:
             logger.warning("dtype fastest: a model for tables is small, and computes in fp32")
         _ = model.session

@@ -63,10 +63,7 @@ class Pipeline(ABC):
     """What the graph ends in; the task's own id for most."""
 
     rows: ClassVar[str] = "text"
-    """What it answers, as `collect` calls it."""
-
-    reads_texts: ClassVar[bool] = True
-    """Whether it needs a tokenizer."""
+    """What it answers, as `collect` calls it; only texts need a tokenizer."""
 
     token_budget: ClassVar[int] = 512
     """How many tokens, padding included, are computed at once."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from silmu.pipelines._model import Model
 
 AT_ONCE = 256
-"""Rows that are computed at once. Of more, the layers of an ensemble leave the processor's caches:
-at 4,096 it is a third slower, and takes six times the memory."""
+"""Rows that are computed at once. More are no quicker: the layers of an ensemble then leave the
+processor's caches, and 4,096 take six times the memory."""
 
 _SHOWN = (str, bytes, int, float)
 
@@ -48,7 +48,6 @@ class TabularPipeline(Pipeline):
     """
 
     rows: ClassVar[str] = "table"
-    reads_texts: ClassVar[bool] = False
 
     def __init__(self, model: Model, *args: Any, **options: Any) -> None:
         self.table = Table.open(model.folder)

@@ -46,6 +46,9 @@ def compare(
     test = _mcnemar(model[0], other[0]) if metric == "accuracy" else None
     clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05)
     verdict = "no clear difference" if not clear else "better" if difference > 0 else "worse"
+    told = sentence(metric, difference, low, high, verdict, title)
+    if not clear and (low > 0 or high < 0) and test is not None:
+        told += f"; too few answers differ (McNemar p = {test['p']:.2g})"
     return {
         "metric": metric,
         "against": name,
@@ -53,7 +56,7 @@ def compare(
         "low": min(low, difference),
         "high": max(high, difference),
         "verdict": verdict,
-        "sentence": sentence(metric, difference, low, high, verdict, title),
+        "sentence": told,
         "mcnemar": test,
     }
 
