@@ -222,6 +222,21 @@ def test_evaluate(run: Run, asked: dict[str, Any]) -> None:
     }
 
 
+def test_without_truth_nothing_is_judged() -> None:
+    told = _steps.findings(Report({"metrics": {}, "warnings": ["`age` is in another unit"]}))
+    assert told == [
+        "nothing is judged: the data does not tell what is true",
+        "note: `age` is in another unit",
+    ]
+
+
+def test_it_is_told_where_the_report_is(
+    run: Run, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silmu.run, "evaluate", lambda *_, **__: Report(VALUES, Path("out")))
+    assert run("evaluate", "m").err == f"report: {Path('out', 'report.html')}\n"
+
+
 @pytest.mark.usefixtures("asked")
 def test_a_metric_below_what_is_asked_ends_with_1(run: Run) -> None:
     assert run("evaluate", "m", "--set", "fail_under=accuracy:0.85", "--json").code == 0

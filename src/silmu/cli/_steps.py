@@ -97,7 +97,7 @@ def findings(report: Report) -> list[str]:
     """The table, and the sentences that belong to it."""
     sentence = report.comparison.get("sentence")
     return [
-        *table(report),
+        *(table(report) if report else ["nothing is judged: the data does not tell what is true"]),
         *([sentence] if sentence else []),
         *(f"note: {warning}" for warning in report.warnings),
     ]

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         for line in _steps.findings(report):
             answer(line)
+    if report.path is not None:
+        tell(f"report: {report.path / 'report.html'}")
     for line in below:
         tell(line)
     return NO if below else DONE

@@ -220,6 +220,7 @@ def write(report: Report, folder: Path, model: Path | None, settings: Mapping[st
     if model is not None:
         store.write_file(model / CARD, card(values, run=run).encode())
     store.write_file(folder / FILE, report.to_bytes())
+    report.path = folder
     for warning in report.warnings:
         logger.warning("%s", warning)
 

@@ -148,8 +148,10 @@ class Report(Mapping[str, Metric]):
     0.91
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], path: Path | None = None) -> None:
         self._values = dict(values)
+        self.path = path
+        """The folder of metrics.json and report.html; None where nothing was written."""
         self.metrics = _metrics(values.get("metrics", {}))
 
     def __getitem__(self, name: str) -> Metric:
@@ -238,7 +240,7 @@ class Report(Mapping[str, Metric]):
                 raise CorruptError(
                     f"{str(found)!r} has format {values['format']!r}; this silmu reads {FORMAT}"
                 )
-            return cls(values)
+            return cls(values, found.parent)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptError(f"{str(found)!r} is not a {FILE} of silmu") from error
 
