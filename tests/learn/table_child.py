@@ -6,15 +6,14 @@ import argparse
 import hashlib
 import importlib
 import json
-import os
 import random
 import sys
-import traceback
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+import train_child
 
 import silmu
 from silmu import store
@@ -87,30 +86,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def serve() -> None:
-    """Run each line of stdin, a JSON object, in a fork: a fresh process that need not import."""
+if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in MODULES:
         importlib.import_module(name)
-    # What every optimizer loads when it is made, here once for all.
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if not child:
-            os.environ.update(job["env"])
-            for handle, name in ((1, "out"), (2, "error")):
-                os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
-            code = 70
-            try:
-                code = main(job["arguments"])
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-if __name__ == "__main__":
-    serve()
+    train_child.serve(main)
