@@ -145,6 +145,7 @@ class Graph:
             cache comes out longer than it went in, and the tokens of a row are scored all.
         by_rows: whether products are written x W, weights last and as they lie in the checkpoint:
             what OpenVINO knows for a layer, and computes by the form that it has for one.
+        shows: whether what lies between layers comes out too, for who looks into a network.
     """
 
     def __init__(
@@ -156,10 +157,12 @@ class Graph:
         *,
         exported: bool = False,
         by_rows: bool = False,
+        shows: bool = False,
     ) -> None:
         self.weights = weights
         self.exported = exported
         self.by_rows = by_rows
+        self.shows = shows
         self.precision = precision
         self._file = file
         self._location = location
@@ -185,6 +188,11 @@ class Graph:
         """Declares a float32 output under a name of its own."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, _TYPES["float32"], shape))
+
+    def show(self, name: str, value: Value, shape: list[int | str]) -> None:
+        """Declares a value between layers as an output, where the graph is built to show them."""
+        if self.shows:
+            self.output(name, value, shape)
 
     def inside(self, build: Callable[[], None]) -> list[Value]:
         """What is built gives out, kept within this graph for more to be built on it."""
