@@ -130,6 +130,7 @@ def _serve() -> None:
         *("silmu.pipelines.text_classification", "silmu.pipelines.question_answering"),
         *("silmu.pipelines.feature_extraction", "silmu.pipelines.text_generation"),
         *("jinja2.sandbox", "silmu.graphs.bert", "silmu.graphs.gpt2", "malformed", "planted"),
+        "malformed_pictures",
     ):
         importlib.import_module(name)
     for line in sys.stdin:

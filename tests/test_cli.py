@@ -102,7 +102,9 @@ def test_overview(run: Run) -> None:
     assert head == "usage: silmu VERB ..."
     assert rows[0] == "Deep learning from a study note to practice."
     assert [row.split()[0] for row in rows[1].splitlines()] == cli.verbs()
-    assert "  use       Answer with a model: texts, lines of stdin, or the rows of a " in rows[1]
+    assert "  use       Answer with a model: texts, pictures, lines of stdin, or the " in rows[1]
+        "  use       Answer with a model: texts, pictures, lines of stdin, or the rows" in rows[1]
+    )
     assert tail == (
         "`silmu VERB --help` shows what a verb takes, `silmu --version` which silmu this is."
     )
@@ -258,6 +260,7 @@ PROGRAM = f"import sys; {{}}; sys.stderr.write(','.join(m for m in {HEAVY} if m 
         ("from silmu.cli import main; main(['--version'])", ""),
         ("from silmu.cli import main; main(['use', '--help'])", ""),
         ("from silmu.cli import main; main(['doctor', '--help'])", ""),
+        ("from silmu.cli import main; main(['explain', '--help'])", ""),
         ("from silmu.cli import main; main(['train', '--help'])", ""),
         ("from silmu.cli import main; main(['evaluate', '--help'])", ""),
         ("from silmu.cli import main; main(['tasks'])", ""),

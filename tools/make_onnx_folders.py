@@ -43,6 +43,12 @@ ENCODERS = {
     "bert-qa": "question-answering",
     "gpt2-sequence": "text-classification",
 }
+PICTURES = {
+    "vit-image": "image-classification",
+    "vit-base": "feature-extraction",
+    "clip-base": "zero-shot-image-classification",
+    "siglip-base": "zero-shot-image-classification",
+}
 DECODERS = ("gpt2-lm", "llama-lm", "gpt_neox-lm")
 PAIR = "gpt2-lm"
 GENAI = "mistral-whole"
@@ -60,7 +66,7 @@ def main() -> None:
 def make_optimum(scratch: Path) -> None:
     from optimum.exporters.onnx import main_export
 
-    tasks = ENCODERS | {name: "text-generation-with-past" for name in DECODERS}
+    tasks = ENCODERS | PICTURES | {name: "text-generation-with-past" for name in DECODERS}
     for name, task in tasks.items():
         main_export(str(MODELS / name), output=scratch / name, task=task, do_validation=False)
         keep(scratch / name / "model.onnx", name, "model")

@@ -32,6 +32,7 @@ SHOWN = {
     "tfidf": "TF-IDF",
     "boosted_trees": "boosted trees",
     "linear": "linear model",
+    "k_nearest": "nearest neighbours",
 }
 SIMPLEST = ("majority", "median", "mean")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import metadata
 
 from silmu.errors import MissingExtraError
 
@@ -33,6 +32,8 @@ def packages() -> dict[str, list[str]]:
     >>> "numpy" in packages()[""]
     True
     """
+    from importlib import metadata  # a tenth of what a program imports up to its first answer
+
     own: dict[str, list[str]] = {}
     named: dict[str, list[str]] = {}
     for line in metadata.requires("silmu") or []:
@@ -55,6 +56,8 @@ def packages() -> dict[str, list[str]]:
 
 def version(package: str) -> str | None:
     """The installed version of a package; None where it is not installed."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

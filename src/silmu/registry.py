@@ -116,19 +116,36 @@ def scorer_class(rows: str) -> Any:
     return getattr(module, f"{rows.capitalize()}Scorer")
 
 
+def explaining_module(rows: str) -> Any:
+    """What tells why a kind of rows, named as `collect` names them, was answered as it was.
+
+    >>> explaining_module("text").__name__
+    'silmu.steps.evaluate.text.explained'
+    """
+    return importlib.import_module(f"silmu.steps.evaluate.{rows}.explained")
+
+
 def task_of_architecture(architecture: str) -> str | None:
     """The task that a checkpoint's class name tells, or None.
 
     >>> task_of_architecture("BertForQuestionAnswering")
     'question-answering'
     """
-    endings = {
-        ending: task
-        for task, declared in pipelines().items()
-        for ending in declared.constants.get("ARCHITECTURES", ())
-    }
-    fitting = [ending for ending in endings if architecture.endswith(ending)]
-    return endings[max(fitting, key=len)] if fitting else None
+    return next(iter(tasks_of_architecture(architecture)), None)
+
+
+def tasks_of_architecture(architecture: str) -> list[str]:
+    """The tasks that a checkpoint's class name tells; several, if it does not say what is read.
+
+    >>> tasks_of_architecture("BertModel")
+    ['feature-extraction', 'image-feature-extraction']
+    """
+    fitting: dict[int, list[str]] = {}
+    for task, declared in pipelines().items():
+        for ending in declared.constants.get("ARCHITECTURES", ()):
+            if architecture.endswith(ending):
+                fitting.setdefault(len(ending), []).append(task)
+    return fitting[max(fitting)] if fitting else []
 
 
 def graph_module(model_type: str) -> ModuleType | None:

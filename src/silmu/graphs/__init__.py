@@ -3,7 +3,8 @@
 One file a family; it declares MODEL_TYPES (the `model_type` values of config.json that it builds),
 HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it, or
 the tensors of which one does) and PREFIX (what the checkpoint puts before the body's names, if the
-body is part of a larger model); and DTYPES, if not in all of ours.
+body is part of a larger model; `{model_type}` in it stands for which of the family it is); and
+DTYPES, if not in all of ours; and PACKED, if the engine packs its matrices.
 
 A graph is built once for a model, a head, a precision, an engine and a machine, and kept in the
 cache; the key is made of what it was built from, so a changed file makes a new one, which takes the
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from silmu.graphs._layers import Described as Described
+    from silmu.graphs._layers import Field as Field
     from silmu.graphs._precision import Precision
     from silmu.runtime.folder import Folder
     from silmu.runtime.openvino import OpenVinoSession
@@ -48,6 +51,8 @@ MAX_FILE_BYTES = (1 << 31) - (16 << 20)
 """What a single ONNX file may hold of weights: a protobuf ends at 2 GB."""
 SOURCE, SOURCE_WEIGHTS = "source.onnx", "source.onnx_data"
 PROBE = "probe.onnx"
+LAYERS, SHOWN = "layers", "layers."
+"""The kind of a graph that shows what lies between its layers, and what their names begin with."""
 XML, PORTS = "model.xml", "ports.json"
 DTYPES = ("fp32", "q8", "q4")
 """The precisions that a graph is built in."""
@@ -100,6 +105,30 @@ def open_session(
     return session.Session(cached / GRAPH, device=device, at_once=dtype != "fp32")
 
 
+def open_layers(folder: Folder, head: str) -> session.Session:
+    """A session that gives, beside what `open_session` gives, what lies between the layers.
+
+    Their names begin with `layers.` and come in the order of the network: (rows, channels, height,
+    width) of convolutions, (rows, tokens, hidden) of transformers. `described` tells the rest.
+
+    Raises:
+        UnsupportedModelError, InvalidModelError: as `open_session`.
+    """
+    cached = place(folder, head, LAYERS, session.machine())
+    if not is_there(cached):
+        meta = {"model": str(folder.path), "machine": session.machine()}
+        _build(folder, head, cached, meta, "fp32", compiled=True, shows=True)
+        remove_older(cached, meta)
+    return session.Session(cached / GRAPH)
+
+
+def described(layers: session.Session) -> Described:
+    """The first filters of a session of `open_layers`, and what the places of each layer see."""
+    from silmu.graphs._layers import Described
+
+    return Described.read(layers.graph.parent)
+
+
 def place(folder: Folder, head: str, kind: str, machine: str) -> Path:
     """Where what is made of a folder is kept, under a name that changes when the folder does.
 
@@ -143,21 +172,27 @@ def check(folder: Folder, head: str) -> ModuleType:
         )
     tensors = weights.Weights.open(folder)
     given = family.HEADS[head]
-    proofs: tuple[str, ...] = (given,) if isinstance(given, str) else given
+    proofs = _proofs(given)
     names = folder.config.get("architectures") or ["of unknown class"]
     told = registry.task_of_architecture(str(names[0]))
     # Where two heads have a tensor of the same name, only the class tells them apart; that of the
     # body, which a head may be tied to, is in all of them.
-    body = family.HEADS.get("feature-extraction", "")
+    of_vectors, body = _body(family)
     other = told != head and family.HEADS.get(told) == given != body
-    if other or not any(n in tensors or f"{family.PREFIX}{n}" in tensors for n in proofs):
+    before = prefix(family, model_type)
+    if other or not any(n in tensors or f"{before}{n}" in tensors for n in proofs):
         raise UnsupportedModelError(
             f"`{folder.name}` was not trained for {head}: it is a {', '.join(names)}"
             + ("" if other else f" and has no tensor {' or '.join(proofs)}"),
             hint=f"take a model that was fine-tuned for {head}; a bare encoder gives "
-            "vectors, with the task `feature-extraction`",
+            f"vectors, with the task `{of_vectors}`",
         )
     return family
+
+
+def prefix(family: ModuleType, model_type: str) -> str:
+    """What stands before the names of the body's tensors where it is part of a larger model."""
+    return family.PREFIX.replace("{model_type}", model_type)
 
 
 def write(
@@ -236,12 +271,26 @@ def choose_dtype(folder: Folder, dtype: str, engine: str = ONNXRUNTIME) -> str:
             f"dtype is {dtype!r}; from safetensors silmu makes {', '.join(made)}{of_engine}",
             hint="leave it out for fp32, or take q8, which is smaller and faster",
         )
-    # Their weights are few, and what they sum over the tokens of a text depends, in its last bits,
-    # on how far that is padded: rounded to 8 bits it would show.
+    # Networks of our own have few weights, and what they sum over the tokens of a text depends, in
+    # its last bits, on how far that is padded: rounded to 8 bits it would show. Convolutions have
+    # few weights too.
     if dtype != "fp32" and _is_small(registry.graph_module(folder.config["model_type"])):
-        logger.warning("dtype %s: `%s` is small, and computes in fp32", dtype, folder.name)
+        logger.warning("dtype %s: `%s` is of a kind that computes in fp32", dtype, folder.name)
         return "fp32"
     return dtype
+
+
+def _proofs(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The tensors of which one proves a head."""
+    return (given,) if isinstance(given, str) else given
+
+
+def _body(family: ModuleType) -> tuple[str, str | tuple[str, ...]]:
+    """The task that a family without a head is for, and the tensors that prove that it is there."""
+    for task in ("feature-extraction", "image-feature-extraction"):
+        if task in family.HEADS:
+            return task, family.HEADS[task]
+    return "feature-extraction", ""
 
 
 def _is_small(family: ModuleType | None) -> bool:
@@ -308,7 +357,14 @@ def _overflows(writer: store.FolderWriter) -> bool:
 
 
 def _build(
-    folder: Folder, head: str, target: Path, meta: dict[str, str], dtype: str, *, compiled: bool
+    folder: Folder,
+    head: str,
+    target: Path,
+    meta: dict[str, str],
+    dtype: str,
+    *,
+    compiled: bool,
+    shows: bool = False,
 ) -> None:
     family = check(folder, head)
     with _new(folder, target, meta, _bytes_a_number(family, dtype)) as writer:
@@ -316,12 +372,21 @@ def _build(
         precision = _held(family, dtype, any_machine=is_narrow)
         source, beside = (SOURCE, SOURCE_WEIGHTS) if compiled else (GRAPH, WEIGHTS)
         with writer.open(beside) as file:
-            graph, _ = _graph(folder, head, file, beside, precision)
+            graph, _ = _graph(folder, head, file, beside, precision, shows=shows)
         writer.write(source, graph)
+        if shows:
+            _describe(folder, graph, writer, beside)
         if compiled:
             session.compile(writer.path(SOURCE), writer.path(GRAPH), WEIGHTS)
             writer.discard(SOURCE)
             writer.discard(SOURCE_WEIGHTS)
+
+
+def _describe(folder: Folder, graph: bytes, writer: store.FolderWriter, beside: str) -> None:
+    from silmu.graphs._layers import described
+
+    tensors = weights.Weights.open(folder)
+    described(graph, writer.path(beside), tensors, SHOWN).write(writer)
 
 
 def _build_openvino(
@@ -367,11 +432,12 @@ def _ports(graph: bytes) -> bytes:
 def _bytes_a_number(family: ModuleType, dtype: str) -> int:
     """What a number of a model takes on disk while its graph is built, however it is stored.
 
-    It is written, and written again by the engine, which packs a decoder's matrices beside them.
+    It is written, and written again by the engine, which packs the matrices of decoders beside
+    them, and those of families that say so.
     """
     if dtype in ("q8", "q4"):
         return 4 if dtype == "q8" else 3
-    return 12 if "text-generation" in family.HEADS else 8
+    return 12 if "text-generation" in family.HEADS or getattr(family, "PACKED", False) else 8
 
 
 @contextmanager
@@ -400,16 +466,20 @@ def _graph(
     *,
     exported: bool = False,
     by_rows: bool = False,
+    shows: bool = False,
 ) -> tuple[bytes, int]:
     """The graph, its weights written to a file of that name, and how many bytes these are."""
     from silmu.graphs._builder import Config, Graph
 
     family = check(folder, head)
     tensors = weights.Weights.open(folder)
-    body = family.HEADS.get("feature-extraction", "")
-    prefix = family.PREFIX if f"{family.PREFIX}{body}" in tensors else ""
-    graph = Graph(tensors, file, location, precision, exported=exported, by_rows=by_rows)
-    family.build(graph, Config(folder.config, folder.name), head, prefix)
+    _, body = _body(family)
+    before = prefix(family, folder.config["model_type"])
+    before = before if any(f"{before}{name}" in tensors for name in _proofs(body)) else ""
+    graph = Graph(
+        tensors, file, location, precision, exported=exported, by_rows=by_rows, shows=shows
+    )
+    family.build(graph, Config(folder.config, folder.name), head, before)
     return graph.finish(f"{folder.config['model_type']}-{head}"), file.tell()
 
 

@@ -31,6 +31,7 @@ ACTIVATIONS = (
     "gelu_fast",
     "quick_gelu",
     "relu",
+    "relu6",
     "silu",
     "swish",
     "tanh",
@@ -72,6 +73,19 @@ class Config:
                 f"it must be a whole number from 1 to {most:,}"
             )
         return value
+
+    def sizes(self, key: str, default: tuple[int, ...], most: int = 1 << 24) -> tuple[int, ...]:
+        """A number of something for each part of a network: whole numbers from 1 on."""
+        found: Any = self.values.get(key)
+        if found is None:
+            return default
+        sizes = cast("list[Any]", found if isinstance(found, list) else [])
+        if not sizes or not all(type(size) is int and 1 <= size <= most for size in sizes):
+            raise InvalidModelError(
+                f"config.json of `{self.name}` has {key} = {found!r}; "
+                f"it must be a list of whole numbers from 1 to {most:,}"
+            )
+        return tuple(sizes)
 
     @property
     def num_labels(self) -> int:
@@ -122,9 +136,18 @@ class Config:
         """The name of an activation function that `Graph.activate` has."""
         return self.choice(key, default, ACTIVATIONS)
 
-    def heads(self, hidden: int, *keys: str) -> int:
+    def pair(self, key: str, default: int, most: int = 1 << 16) -> tuple[int, int]:
+        """A height and a width, from 1 on; one number is both."""
+        found: Any = self.values.get(key)
+        if isinstance(found, list) and len(cast("list[Any]", found)) == 2:
+            height, width = self.sizes(key, (), most)
+        else:
+            height = width = self.size(key, default=default, most=most)
+        return height, width
+
+    def heads(self, hidden: int, *keys: str, default: int | None = None) -> int:
         """The number of attention heads, which must divide the hidden size."""
-        heads = self.size(*keys)
+        heads = self.size(*keys, default=default)
         if hidden % heads:
             raise InvalidModelError(
                 f"config.json of `{self.name}` has {heads} attention heads, "
@@ -171,6 +194,7 @@ class Graph:
         self._used: set[str] = set()
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
+        self._shown: set[str] = set()
 
     def input(self, name: str, dtype: str, shape: list[int | str]) -> Value:
         """Declares an input; a name in its shape is a size that varies."""
@@ -193,13 +217,21 @@ class Graph:
         """Declares a value between layers as an output, where the graph is built to show them."""
         if self.shows:
             self.output(name, value, shape)
+            self._shown.add(name)
 
-    def inside(self, build: Callable[[], None]) -> list[Value]:
-        """What is built gives out, kept within this graph for more to be built on it."""
+    def inside(self, build: Callable[[], None]) -> dict[Value, int]:
+        """What is built gives out, kept within this graph for more to be built on it.
+
+        It is given with how many axes each has.
+
+        What it shows comes out of this graph too.
+        """
         outside, self._outputs = self._outputs, []
         build()
-        kept, self._outputs = self._outputs, outside
-        return [value.name for value in kept]
+        made, self._outputs = self._outputs, outside
+        self._outputs += [value for value in made if value.name in self._shown]
+        kept = [value for value in made if value.name not in self._shown]
+        return {value.name: len(value.type.tensor_type.shape.dim) for value in kept}
 
     def alias_output(self, value: Value, shape: list[int | str]) -> None:
         """Declares a value that already has the output's name, so that nothing is copied."""
@@ -344,6 +376,28 @@ class Graph:
         product = self.node("FusedMatMul", matrix, x, domain=MICROSOFT, transB=1)
         return self.node("Transpose", product, perm=[1, 0])
 
+    def affine(
+        self,
+        x: Value,
+        *names: str,
+        inner: int,
+        outer: int,
+        bias: bool = True,
+        lowest: float | None = None,
+    ) -> Value:
+        """x W + b: (n, inner) -> (n, outer), for n that is never small.
+
+        The engine packs W for it. What it makes of a row then depends on that row alone, to the
+        last bit. `lowest` is what x never falls below, if that is near zero.
+        """
+        added = [self.bias(*names, size=outer)] if bias else []
+        if self._is_reduced(outer):
+            product = self.project(x, *names, inner=inner, outer=outer, lowest=lowest)
+            return self.node("Add", product, *added) if added else product
+        weights = (f"{name}.weight" for name in names)
+        matrix = self.weight(*weights, shape=(outer, inner), axis=0)
+        return self.node("Gemm", x, matrix, *added, transB=1)
+
     def feed_forward(
         self, x: Value, wide: str, narrow: str, activation: str, *, inner: int, outer: int
     ) -> Value:
@@ -452,6 +506,9 @@ class Graph:
             return self.node("QuickGelu", x, domain=MICROSOFT, alpha=1.702)
         if kind in ("silu", "swish"):
             return self.node("Mul", x, self.node("Sigmoid", x))
+        if kind == "relu6":
+            edges = (self.constant(edge, "float32") for edge in (0, 6))
+            return self.node("Clip", x, *edges)
         return self.node({"relu": "Relu", "tanh": "Tanh"}[kind], x)
 
     def dense(self, x: Value, name: str, *, inner: int, outer: int) -> Value:

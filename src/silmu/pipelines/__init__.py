@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from silmu import graphs, registry
 from silmu.errors import (
+    ModelNotFoundError,
     NothingGivenError,
     UnsupportedModelError,
     UsageError,
@@ -17,11 +18,15 @@ from silmu.pipelines import _fastest
 from silmu.pipelines._base import Pipeline
 from silmu.pipelines._model import Model
 from silmu.runtime import dtypes, exported, hub
+from silmu.runtime.image_processor import FILE as PICTURES
+from silmu.runtime.image_processor import WHOLE_FILE, ImageProcessor
 from silmu.runtime.session import choose_device
-from silmu.runtime.text import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from silmu.runtime.folder import Folder
+    from silmu.runtime.text import Tokenizer
 
 __all__ = ["PIPELINE_REGISTRY", "Model", "Pipeline", "pipeline"]
 
@@ -34,7 +39,7 @@ def pipeline(
     config: Any = None,
     tokenizer: str | Path | Tokenizer | None = None,
     feature_extractor: Any = None,
-    image_processor: Any = None,
+    image_processor: str | Path | ImageProcessor | None = None,
     processor: Any = None,
     framework: str | None = None,
     revision: str | None = None,
@@ -157,22 +162,42 @@ def pipeline(
         model = Model(
             folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
         )
-    if kind.rows != "text":
-        if measures:
-            logger.warning("dtype fastest: a model for tables is small, and computes in fp32")
-        _ = model.session
-        return kind(model, task=name, framework=framework, **parameters)
-    if not isinstance(tokenizer, Tokenizer):
-        other = (
-            None if tokenizer is None else hub.open_model(tokenizer, with_weights=False, **source)
-        )
-        tokenizer = Tokenizer.open(other or folder)
-    model.check_vocabulary(tokenizer)
-    if measures:
-        model = _fastest.choose(model, tokenizer, max_drift, engine=named_engine)
+
+    def of(given: str | Path | None) -> Folder:
+        return folder if given is None else hub.open_model(given, with_weights=False, **source)
+
+    if measures and kind.rows != "text":
+        logger.warning("dtype fastest: it is measured on texts, so this computes in fp32")
+    try:
+        if kind.rows == "image" and not isinstance(image_processor, ImageProcessor):
+            image_processor = ImageProcessor.open(of(image_processor))
+        reads_text = kind.rows == "text" or kind.reads_text
+        if reads_text:
+            tokenizer = _tokenizer(tokenizer, of)
+    except ModelNotFoundError:
+        if model.exported is None:  # of a model for another task that is what should be said
+            graphs.check(folder, kind.head)
+        raise
+    if kind.rows == "image":
+        parameters["image_processor"] = image_processor
+    if reads_text:
+        tokenizer = cast("Tokenizer", tokenizer)
+        model.check_vocabulary(tokenizer)
+        if measures and kind.rows == "text":
+            model = _fastest.choose(model, tokenizer, max_drift, engine=named_engine)
+        parameters["tokenizer"] = tokenizer
     # Started last: its threads, idle for a moment, would slow down the reading of the tokenizer.
     _ = model.session
-    return kind(model, tokenizer, task=name, framework=framework, **parameters)
+    return kind(model, task=name, framework=framework, **parameters)
+
+
+def _tokenizer(
+    given: str | Path | Tokenizer | None, of: Callable[[str | Path | None], Folder]
+) -> Tokenizer:
+    """The tokenizer that was given, or that of a folder; pictures and tables import none."""
+    from silmu.runtime.text import Tokenizer
+
+    return given if isinstance(given, Tokenizer) else Tokenizer.open(of(given))
 
 
 class _Registered:
@@ -256,8 +281,12 @@ def _default_model(task: str, revision: str | None) -> tuple[str, str | None]:
 def _task_of(folder: Folder) -> str:
     architectures: list[str] = folder.config.get("architectures") or []
     for architecture in architectures:
-        if task := registry.task_of_architecture(str(architecture)):
-            return task
+        tasks = registry.tasks_of_architecture(str(architecture))
+        if len(tasks) > 1:  # a body without a head, of texts or of pictures
+            rows = "image" if folder.has(PICTURES) or folder.has(WHOLE_FILE) else "text"
+            tasks = [task for task in tasks if _class_of(task).rows == rows]
+        if tasks:
+            return tasks[0]
     raise UnsupportedModelError(
         f"`{folder.name}` does not tell its task: its architectures are {architectures}",
         hint="name the task: pipeline(task, model=...)",

@@ -63,7 +63,13 @@ class Pipeline(ABC):
     """What the graph ends in; the task's own id for most."""
 
     rows: ClassVar[str] = "text"
-    """What it answers, as `collect` calls it; only texts need a tokenizer."""
+    """What it answers, as `collect` calls it."""
+
+    reads_text: ClassVar[bool] = False
+    """Whether it needs a tokenizer, though what it answers are no texts."""
+
+    read_ahead: ClassVar[int] = READ_AHEAD
+    """How many inputs are held at most."""
 
     token_budget: ClassVar[int] = 512
     """How many tokens, padding included, are computed at once."""
@@ -84,12 +90,13 @@ class Pipeline(ABC):
         num_workers: int | None = None,
         framework: str | None = None,
         binary_output: bool = False,
+        image_processor: Any = None,
         **parameters: Any,
     ) -> None:
         self.model = model
         self._tokenizer = tokenizer
         self.feature_extractor = None
-        self.image_processor = None
+        self.image_processor: Any = image_processor
         self.processor = None
         self.task = task
         self.framework = framework or "onnx"
@@ -262,7 +269,7 @@ class Pipeline(ABC):
         pre, forward, post = parameters
         streams = not isinstance(items, list)
         answered = 0
-        for window in windows(items, batch_size):
+        for window in windows(items, batch_size, self.read_ahead):
             rows, parts, failure = self._prepared(window, pre)
             if failure is not None and (streams or len(window) > 1):
                 failure.add_note(f"input {answered + len(parts)}, counted from 0")
@@ -384,14 +391,16 @@ def _each(source: Any) -> Iterator[Any]:
             yield source[i]
 
 
-def windows(items: Iterable[Any], batch_size: int | None) -> Iterator[list[Any]]:
+def windows(
+    items: Iterable[Any], batch_size: int | None, ahead: int = READ_AHEAD
+) -> Iterator[list[Any]]:
     """Items in groups that are worth sorting.
 
     A stream begins with a group of one, so that its first answer comes at once; while its items
     come quickly the groups grow. One that is slow is answered with what is there already.
     """
     streams = not isinstance(items, list)
-    most = batch_size or READ_AHEAD if streams else READ_AHEAD
+    most = batch_size or ahead if streams else ahead
     size = 1 if streams else most
     window: list[Any] = []
     iterator = iter(items)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from silmu.runtime.exported.encoder import ExportedEncoder
+    from silmu.runtime.exported.picture import ExportedPictures
     from silmu.runtime.folder import Folder
     from silmu.runtime.generate import Decoder
     from silmu.runtime.openvino import OpenVinoSession
@@ -163,7 +164,7 @@ class Model:
             weights.files(folder)  # says at once where there are none that can be read
 
     @cached_property
-    def session(self) -> Session | ExportedEncoder | OpenVinoSession:
+    def session(self) -> Session | ExportedEncoder | ExportedPictures | OpenVinoSession:
         """What computes; started when it is first asked for."""
         if self.exported is not None:
             return self.exported.session(self.head)
@@ -229,7 +230,11 @@ class Model:
         Raises:
             InvalidModelError: as `check_vocabulary`; the ids of a tokenizer may have gaps.
         """
-        rows = self.config.to_dict().get("vocab_size")
+        values = self.config.to_dict()
+        texts: Any = values.get("text_config")
+        rows = values.get("vocab_size")
+        if rows is None and isinstance(texts, dict):  # of a model that reads pictures too
+            rows = cast("dict[str, Any]", texts).get("vocab_size")
         if isinstance(rows, int) and ids and max(ids) >= rows:
             raise InvalidModelError(
                 f"the tokenizer gives ids up to {max(ids):,}, and `{self.name_or_path}` has "

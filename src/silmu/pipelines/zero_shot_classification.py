@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast, final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from silmu.errors import InputError, UsageError, WrongTypeError
+from silmu.pipelines import _candidates as candidates
 from silmu.pipelines._base import Pipeline, logger
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ class ZeroShotClassificationPipeline(Pipeline):
             multi_label = multi_class
         preprocess: dict[str, Any] = {}
         if candidate_labels is not None:
-            preprocess["candidate_labels"] = _labels(candidate_labels)
+            preprocess["candidate_labels"] = candidates.labels(candidate_labels)
         if hypothesis_template is not None:
-            _check_template(hypothesis_template)
+            candidates.check_template(hypothesis_template)
             preprocess["hypothesis_template"] = hypothesis_template
         return preprocess, {}, {} if multi_label is None else {"multi_label": multi_label}
 
@@ -112,7 +113,7 @@ class ZeroShotClassificationPipeline(Pipeline):
             raise InputError("the text is empty")
         text = self._beginning(inputs)
         for label in candidate_labels:
-            encoded = self._pair(text, _hypothesis(hypothesis_template, label))
+            encoded = self._pair(text, candidates.sentence(hypothesis_template, label))
             yield {**self._arrays(encoded), "label": label, "sequence": inputs}
 
     def _beginning(self, text: str) -> str:
@@ -151,44 +152,6 @@ class ZeroShotClassificationPipeline(Pipeline):
             "labels": [model_outputs[i]["label"] for i in order],
             "scores": scores[order].tolist(),
         }
-
-
-def _labels(given: Any) -> list[Any]:
-    if isinstance(given, str):
-        given = [label.strip() for label in given.split(",") if label.strip()]
-    kind = type(cast("object", given)).__name__
-    try:
-        labels = [] if isinstance(given, Mapping | bytes) else list(cast("Iterable[Any]", given))
-    except TypeError as error:
-        raise WrongTypeError(
-            f"candidate_labels is a {kind}; it must be a list of texts, or one text with commas"
-        ) from error
-    if not labels:
-        raise UsageError(f"candidate_labels is a {kind} without a label", hint="give a list")
-    for label in labels:
-        if not isinstance(label, str | int | float | np.generic):
-            raise WrongTypeError(f"a label is a {type(label).__name__}; it must be a text")
-    return labels
-
-
-def _check_template(template: Any) -> None:
-    if not isinstance(template, str):
-        raise WrongTypeError(f"hypothesis_template is a {type(template).__name__}, not a text")
-    if _hypothesis(template, "a label") == template:
-        raise UsageError(
-            f"hypothesis_template {template!r} has no place for a label",
-            hint="write {} where the label goes",
-        )
-
-
-def _hypothesis(template: str, label: Any) -> str:
-    try:
-        return template.format(label)
-    except (LookupError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"a label cannot be put into hypothesis_template {template!r}: {error}",
-            hint="write {} where the label goes",
-        ) from error
 
 
 def _softmax(logits: Any) -> Any:

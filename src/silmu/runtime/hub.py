@@ -47,6 +47,7 @@ READERS = (
     "vocab.json",
     *PIECES,
     "preprocessor_config.json",
+    "processor_config.json",
     "processor.json",
 )
 """What turns raw inputs into arrays; a model needs one of them."""

@@ -28,23 +28,27 @@ KINDS = ("single", "multiple", "ordered", "number")
 @final
 @dataclass(frozen=True)
 class Processor:
-    """How a model that silmu trained wants its texts.
+    """How a model that silmu trained wants its texts or pictures.
 
     Attributes:
         inputs: the columns it was trained on: one, or two for pairs of texts.
         kind: `single`, `multiple`, `ordered` or `number`.
-        max_length: how many tokens of a text it was trained on.
+        max_length: how many tokens of a text it was trained on; None for pictures.
         thresholds: for `multiple`, from which score on each label is given; None until chosen.
     """
 
     inputs: tuple[str, ...]
     kind: str
-    max_length: int
+    max_length: int | None
     thresholds: tuple[float, ...] | None = None
 
     @classmethod
-    def open(cls, folder: Folder) -> Processor | None:
+    def open(cls, folder: Folder, *, of_texts: bool = True) -> Processor | None:
         """The processor of a model folder; None where it has none.
+
+        Args:
+            folder: of the model.
+            of_texts: whether it reads texts, and so must say how much of one.
 
         Raises:
             InvalidModelError: processor.json is broken.
@@ -67,8 +71,7 @@ class Processor:
             and 1 <= len(cast("list[Any]", inputs)) <= 2
             and all(isinstance(name, str) for name in cast("list[Any]", inputs))
             and kind in KINDS
-            and type(length) is int
-            and length >= 1
+            and ((type(length) is int and length >= 1) if of_texts else length is None)
             and _are_thresholds(thresholds)
         ):
             raise InvalidModelError(

@@ -25,6 +25,7 @@ from silmu.runtime.folder import Folder
 if TYPE_CHECKING:
     from silmu.runtime.exported.decoder import ExportedDecoder
     from silmu.runtime.exported.encoder import ExportedEncoder
+    from silmu.runtime.exported.picture import ExportedPictures
     from silmu.runtime.session import ForeignSession
 
 __all__ = ["SUBFOLDER", "Exported", "Layout", "Wanted", "beside", "find", "listing", "pick", "view"]
@@ -173,17 +174,20 @@ class Exported:
         """Whether rows of a batch would change each other."""
         return any(inspection.mixes_rows for inspection in self.inspections)
 
-    def session(self, head: str) -> ExportedEncoder | ForeignSession:
+    def session(self, head: str) -> ExportedEncoder | ExportedPictures | ForeignSession:
         """A session of the graph with a head; for text-generation that of the first step.
 
         Raises:
             UnsupportedModelError: it was not exported for this head.
         """
         from silmu.runtime.exported.encoder import ExportedEncoder
+        from silmu.runtime.exported.picture import HEADS, ExportedPictures
 
         if head == "text-generation":
             self.decoder(1)  # says at once where it is none
             return self._sessions[0]
+        if head in HEADS:
+            return ExportedPictures(self._sessions[0], head, one_by_one=self.one_by_one)
         return ExportedEncoder(
             self._sessions[0], head, self.folder.config, one_by_one=self.one_by_one
         )
