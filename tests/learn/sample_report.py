@@ -389,6 +389,84 @@ def hostile_table() -> dict[str, Any]:
     return copy.deepcopy(found)
 
 
+DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAA"
+    "ggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""A gray picture of one pixel."""
+
+
+def pictures(kind: str = "single") -> dict[str, Any]:
+    """Of pictures, of which that of one row was gone when it was to be shown."""
+    found = report(kind)
+    details, names = found["details"], found["labels"]
+    found |= {"task": "image-classification", "rows": "pictures", "targets": []}
+    found["run"] |= {"network": "resnet"}
+    found["run"]["columns"] |= {"input": ["image"]}
+    del found["data"]["truncated"]
+    for one in (found["baselines"], details["baselines"]):
+        one["k_nearest"] = one.pop("tfidf")
+    details["baselines"]["k_nearest"] |= {
+        "title": "the 3 nearest neighbours by pixels",
+        "chosen": "3 neighbours",
+        "validation": {"3 neighbours": 0.7712, "1 neighbour": 0.7651},
+    }
+    found["comparison"]["against"] = "k_nearest"
+    if kind == "single":
+        found["metrics"]["top_5_accuracy"] = metric(0.973)
+    sliced = ("(size)", "(shape)", "(colour)", "(format)", "(brightness)")
+    details["slices"] = [
+        {"column": name, "value": value, "n": 411, "metric": found["metric"],
+         "score": metric(0.63, 411)}
+        for name, value in zip(sliced, ("32 to 640", "wide", "gray", "PNG", "0.1 to 0.3"),
+                               strict=True)
+    ]  # fmt: skip
+    details["lengths"] = []
+    told = [
+        {**{k: v for k, v in one.items() if k != "text"}, "picture": f"cats & dogs/{i}.png"}
+        for i, one in enumerate(details["worst"])
+    ]
+    right = [{**one, "row": one["row"] + 1, "prediction": one["label"]} for one in told[:3]]
+    details |= {
+        "worst": told,
+        "best": right,
+        "confused": [
+            {"true": names[1], "said": names[0], "n": 17,
+             "examples": [{"row": one["row"], "picture": one["picture"], "score": 0.71}
+                          for one in told[:4]]}
+        ] if kind in ("single", "ordered") else [],
+        "attributions": [
+            {**one, "kind": "mistake" if i < 2 else "typical", "of": names[0] if names else None,
+             "score": 0.61, "saliency": [[0.25, -0.5], [0.0, 0.125]], "overlay": DOT}
+            for i, one in enumerate(told[:4])
+        ],
+        "pictures": {
+            str(one["row"]): {"src": DOT, "width": 28, "height": 28} for one in (*told[1:], *right)
+        },
+        "augmented": {"src": DOT, "width": 640, "height": 480},
+        "layers": None,
+    }  # fmt: skip
+    return found
+
+
+def hostile_pictures() -> dict[str, Any]:
+    """One in which every name is an attack, and every picture is somewhere else."""
+    found = pictures()
+    details = found["details"]
+    found["labels"] = list(HOSTILE[:3])
+    for i, one in enumerate((*details["worst"], *details["best"], *details["attributions"])):
+        one["picture"] = HOSTILE[i % len(HOSTILE)]
+    pair = details["confused"][0]
+    pair |= {"true": HOSTILE[0], "said": HOSTILE[2]}
+    elsewhere = ("https://e.vil/p.png", "javascript:alert(1)", DOT + '" onload="alert(1)', "")
+    for i, one in enumerate(details["pictures"].values()):
+        one["src"] = elsewhere[i % len(elsewhere)]
+    details["augmented"]["src"] = elsewhere[0]
+    for i, one in enumerate(details["attributions"]):
+        one["overlay"] = elsewhere[i]
+    return copy.deepcopy(found)
+
+
 def new_data(*, measured: bool = True) -> dict[str, Any]:
     """Of a file: no splits, no look, no baselines, perhaps no labels."""
     found = report()

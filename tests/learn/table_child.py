@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,14 @@ def digest(folder: Path) -> dict[str, str]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(
+    arguments: list[str],
+    task: str = "tabular-classification",
+    data: Callable[[], Any] = rows,
+    target: str = "y",
+    small: Mapping[str, Any] = SMALL,
+) -> int:
+    """Trains on what `data` gives, or goes on with it, and tells what the model folder holds."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--set", type=json.loads, default={})
@@ -67,11 +75,11 @@ def main(arguments: list[str]) -> int:
     try:
         with store.observe(lambda site, path: seen.append(f"{site} {path}")):
             run = silmu.train(
-                given.folder if begun else "tabular-classification",
-                data=rows(),
-                target=None if begun else "y",
+                given.folder if begun else task,
+                data=data(),
+                target=None if begun else target,
                 output=None if begun else given.folder,
-                settings=None if begun else {**SMALL, **given.set},
+                settings=None if begun else {**small, **given.set},
                 until="train",
                 quiet=True,
             )

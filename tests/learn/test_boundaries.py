@@ -76,6 +76,10 @@ MAY_WRITE = {
     "steps/train/tables.py": {"?.save"},
     "runtime/table.py": {"?.save"},
     "steps/train/features.py": {"?.save"},
+    "steps/train/images.py": {"?.save"},
+    "steps/evaluate/image/rasters.py": {"?.save"},
+    "steps/evaluate/image/thumbnails.py": {"?.save"},
+    "steps/collect/image/memory.py": {"?.save"},
     # Into nothing, when the reader of stdout has left.
     "cli/__init__.py": {"os.open"},
 }
@@ -299,14 +303,16 @@ def python(code: str, *search: Path) -> SimpleNamespace:
     return SimpleNamespace(code=done.returncode, out=done.stdout, error=done.stderr)
 
 
-def import_all(modules: list[str], *search: Path) -> dict[str, str]:
-    """Imports modules where torch cannot be imported; which failed, and how."""
+def import_all(
+    modules: list[str], *search: Path, absent: tuple[str, ...] = HEAVY
+) -> dict[str, str]:
+    """Imports modules where torch, or what is named, cannot be imported; which failed, and how."""
     done = python(
         "import sys, json, importlib\n"
         "class Absent:\n"
         # Not None in sys.modules: SciPy takes what is there for the module.
         "    def find_spec(name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] in {HEAVY!r}:\n"
+        f"        if name.partition('.')[0] in {absent!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent)\n"
         "failed = {}\n"
@@ -339,6 +345,12 @@ def test_every_module_imports_without_torch() -> None:
     assert import_all(near) == {}
 
 
+def test_what_pipelines_are_made_of_imports_without_pillow() -> None:
+    near = [name for name in FILES if not name.startswith(("networks/", "steps/", "tasks/"))]
+    assert import_all([module_of(name) for name in near], absent=(*HEAVY, "PIL")) == {}
+    assert "PIL" in import_all(["PIL.Image"], absent=(*HEAVY, "PIL"))["PIL.Image"]
+
+
 def test_a_module_that_needs_torch_is_caught(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text("from torch import nn")
     assert "torch" in import_all(["planted"], tmp_path)["planted"]
@@ -366,12 +378,13 @@ def test_an_answer_loads_no_torch(installed: Path, models: Path) -> None:
         f"classifier = pipeline('text-classification', model={str(models / 'bert-sequence')!r})\n"
         "assert classifier('hello')[0]['label']\n"
     )
-    assert loaded(code, HEAVY, installed) == set()
-    assert loaded(f"{code}import torch", HEAVY, installed) == {"torch"}
+    watched = (*HEAVY, "PIL")
+    assert loaded(code, watched, installed) == set()
+    assert loaded(f"{code}import torch, PIL", watched, installed) == {"torch", "PIL"}
 
 
 def test_importing_silmu_is_cheap(installed: Path) -> None:
-    watched = (*HEAVY, "numpy", "onnxruntime", "onnx", "tokenizers", "huggingface_hub")
+    watched = (*HEAVY, "numpy", "onnxruntime", "onnx", "tokenizers", "huggingface_hub", "PIL")
     assert loaded("import silmu", watched, installed) == set()
     assert loaded("import silmu.cli", watched, installed) == set()
     assert loaded("import silmu; silmu.pipeline", watched, installed) >= {"numpy"}

@@ -100,6 +100,19 @@ def test_a_card_of_a_table(kind: str) -> None:
     assert "2024-05-06" not in text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_card_of_pictures(kind: str) -> None:
+    values = sample.pictures(kind)
+    text = body(written(values))
+    assert sample.invented(text.replace("\\", ""), values) == set()
+    assert "A picture goes in" in text
+    assert 'pipe("photo.jpg")' in text
+    assert "text" not in text.split("## What it learnt from")[0]
+    # Neither a picture of the data is published, nor what one is called.
+    assert "data:image" not in text
+    assert "cats" not in text
+
+
 def test_a_number_that_is_not_from_the_report_would_be_found() -> None:
     values = sample.report()
     text = body(written(values))
@@ -146,7 +159,7 @@ def test_no_text_of_the_data_is_published() -> None:
     assert "secret" not in written(values)
 
 
-@pytest.mark.parametrize("make", [sample.hostile, sample.hostile_table])
+@pytest.mark.parametrize("make", [sample.hostile, sample.hostile_table, sample.hostile_pictures])
 def test_hostile_names_are_only_text(make: Any) -> None:
     text = written(make())
     text.encode()

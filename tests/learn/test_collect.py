@@ -513,8 +513,8 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(run: Collect) -> 
         run(ROWS, input="review", target="review")
     with pytest.raises(UsageError, match="named twice"):
         run(ROWS, input="review,review")
-    with pytest.raises(UsageError, match="kind is 'image'"):
-        run(ROWS, kind="image")
+    with pytest.raises(UsageError, match="kind is 'sound'"):
+        run(ROWS, kind="sound")
 
 
 def test_roles_that_cannot_be_told_are_asked_for(run: Collect) -> None:

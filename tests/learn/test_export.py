@@ -175,7 +175,7 @@ def test_another_order_of_gates_is_refused(
 def test_one_weight_written_otherwise_is_refused(
     single: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = export._write_network
+    written = export.write_network
 
     def faulty(writer: Any, found: Any, values: Any) -> None:
         with torch.no_grad():
@@ -184,7 +184,7 @@ def test_one_weight_written_otherwise_is_refused(
         with torch.no_grad():
             found.classifier.bias[0] -= 0.01
 
-    monkeypatch.setattr(export, "_write_network", faulty)
+    monkeypatch.setattr(export, "write_network", faulty)
     refused(single, network(single), tmp_path, "differs")
 
 

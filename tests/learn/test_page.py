@@ -42,9 +42,14 @@ REPORTS = {
     "table of several numbers": lambda: sample.table("numbers"),
     "new rows of a table": sample.new_table,
     "hostile table": sample.hostile_table,
+    "pictures": sample.pictures,
+    "pictures of several labels": lambda: sample.pictures("multiple"),
+    "pictures of grades": lambda: sample.pictures("ordered"),
+    "pictures of numbers": lambda: sample.pictures("number"),
+    "hostile pictures": sample.hostile_pictures,
 }
 every_report = pytest.mark.parametrize("name", REPORTS)
-VOID = {"meta", "line", "circle", "rect", "polyline", "br"}
+VOID = {"img", "meta", "line", "circle", "rect", "polyline", "br"}
 # Joiners are left: Persian words and emoji are made with them.
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
@@ -109,9 +114,13 @@ def test_a_page_is_one_well_formed_file_that_asks_for_nothing(name: str) -> None
     assert len(text.encode()) < 300_000
     parsed = Seen(text)
     tags = {tag for tag, _ in parsed.elements}
-    assert not tags & {"script", "img", "iframe", "object", "link", "form", "base", "image"}
+    assert not tags & {"script", "iframe", "object", "link", "form", "base", "image"}
     attributes = {attribute for _, attrs in parsed.elements for attribute in attrs}
-    assert not [one for one in attributes if one.startswith("on") or one in ("src", "srcset")]
+    assert not [one for one in attributes if one.startswith("on") or one == "srcset"]
+    sources = [attrs["src"] for _, attrs in parsed.elements if "src" in attrs]
+    assert len(sources) == len(parsed.all("img"))
+    assert all(re.fullmatch(r"data:image/(png|jpeg);base64,[\w+/]+=*", one) for one in sources)
+    assert bool(sources) == (name.startswith("pictures"))
     assert all(attrs["href"].startswith("#") for attrs in parsed.all("a"))
     assert "url(" not in text
     assert "@import" not in text
@@ -136,6 +145,7 @@ def test_a_page_can_be_read_without_seeing_it(name: str) -> None:
     ]
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in outer)
     assert all("scope" in attrs for attrs in parsed.all("th"))
+    assert all(attrs["alt"] for attrs in parsed.all("img"))
     names = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
     assert len(names) == len(set(names))
     assert {attrs["href"][1:] for attrs in parsed.all("a")} <= set(names)
@@ -150,6 +160,9 @@ def test_what_is_absent_is_left_out() -> None:
     assert "Confusions" not in headings["multiple"]
     assert "Said and true" in headings["number"]
     assert "By label" not in headings["number"]
+    assert "Surest right answers" in headings["pictures"]
+    assert "What training saw" in headings["pictures"]
+    assert "Surest right answers" not in headings["single"]
     assert "Compared with training" in headings["new data"]
     assert "Beside the baselines" not in headings["new data"]
     assert headings["no labels"] == ["Compared with training", "Data", *headings["single"][-1:]]
@@ -299,6 +312,22 @@ def test_mistakes_beyond_the_first_unfold() -> None:
     assert before.count("<article>") == 6
     assert "3 more" in after
     assert after.count("<article>") == 3
+
+
+def test_a_picture_that_is_gone_is_told_by_its_name() -> None:
+    values = sample.pictures()
+    text = shown(values)
+    assert text.count("no picture") >= 1
+    mistakes = text.partition('id="mistakes"')[2].partition("</section>")[0]
+    assert mistakes.count("<img") == 8 + 1, "eight of nine, and one of two has its map beside it"
+    assert "cats &amp; dogs/0.png" in mistakes
+    assert "what its answer hangs on" in mistakes
+
+
+def test_pairs_that_are_confused_are_seen() -> None:
+    text = shown(sample.pictures()).partition('id="confusions"')[2].partition("</section>")[0]
+    assert "<bdi>neutral</bdi> taken for <bdi>negative</bdi> <small>17×</small>" in text
+    assert text.count("<img") == 3
 
 
 # ── charts ─────────────────────────────────────────────────────────────────────────────────────

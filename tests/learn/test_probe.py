@@ -28,7 +28,8 @@ from silmu.errors import (
 from silmu.runtime.folder import Folder
 from silmu.runtime.weights import Weights
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.design import probe as design
+from silmu.steps.design import encoders
+from silmu.steps.design.text_encoder import TextEncoder, batches
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.train import features, linear, probe
 from silmu.steps.train.progress import Progress
@@ -162,7 +163,7 @@ def test_every_family_can_be_read_with(name: str, tmp_path: Path) -> None:
 def test_both_poolings_and_8_bits_answer_alike(tmp_path: Path) -> None:
     run = trained(tmp_path, labelled("single"), until="design")
     prepared = Prepared.open(run.path / "2-prepared", Dataset.open(run.path / "1-dataset"))
-    encoder = design.Encoder(Folder(BERT, "it"), "cpu")
+    encoder = TextEncoder(Folder(BERT, "it"), "cpu")
     settings = {"max_steps": None, "seed": 0}
     with Progress(quiet=True) as progress:
         found = probe.fit(encoder, prepared, settings, tmp_path / "4-train", progress)
@@ -192,7 +193,7 @@ def plant(model: Path) -> None:
 def test_a_graph_of_other_weights_is_refused(tmp_path: Path) -> None:
     run = trained(tmp_path, labelled("single"), until="design")
     prepared = Prepared.open(run.path / "2-prepared", Dataset.open(run.path / "1-dataset"))
-    encoder = design.Encoder(Folder(BERT, "it"), "cpu")
+    encoder = TextEncoder(Folder(BERT, "it"), "cpu")
     with Progress(quiet=True) as progress:
         outcome = probe.fit(
             encoder, prepared, {"max_steps": None, "seed": 0}, tmp_path / "4-train", progress
@@ -318,10 +319,10 @@ def test_parts_of_another_encoder_are_read_again(small_parts: None, tmp_path: Pa
     model = shutil.copytree(BERT, tmp_path / "encoder")
     run = trained(tmp_path, labelled("single"), model, until="design")
     prepared = Prepared.open(run.path / "2-prepared", Dataset.open(run.path / "1-dataset"))
-    parts = {"train": design.batches(prepared.features("train").lengths)}
+    parts = {"train": batches(prepared.features("train").lengths)}
     found: list[np.ndarray[Any, Any]] = []
     for _ in range(2):
-        encoder = design.Encoder(Folder(model, "it"), "cpu")
+        encoder = TextEncoder(Folder(model, "it"), "cpu")
         with Progress(quiet=True) as progress:
             vectors = features.read(encoder, prepared, parts, tmp_path / "4-train", progress)
         found.append(vectors.load("train", "mean"))
@@ -339,7 +340,8 @@ def test_a_budget_is_kept_by_fewer_texts(tmp_path: Path) -> None:
     assert any("learnt from, drawn by chance" in note for note in run.design.notes)
     assert run.settings["max_steps"] == 5
     lengths = np.arange(3, 300, dtype=np.int32)
-    some, again, other = (design.chosen(lengths, 10, seed) for seed in (0, 0, 1))
+    every = batches(lengths)
+    some, again, other = (encoders.chosen(every, 10, seed) for seed in (0, 0, 1))
     assert len(some) == 10
     assert [one.tolist() for one in some] == [one.tolist() for one in again]
     assert [one.tolist() for one in some] != [one.tolist() for one in other]
@@ -347,7 +349,7 @@ def test_a_budget_is_kept_by_fewer_texts(tmp_path: Path) -> None:
 
 def test_batches_hold_every_text_once() -> None:
     lengths = np.random.default_rng(0).integers(1, 700, 333).astype(np.int32)
-    found = design.batches(lengths)
+    found = batches(lengths)
     assert sorted(np.concatenate(found).tolist()) == list(range(333))
     assert all(len(one) == 1 or len(one) * lengths[one].max() <= 512 for one in found)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from silmu import registry
-from silmu.steps.design.plan import FOR_TABLES, FROM_NOTHING, probed
+from silmu.steps.design.plan import FOR_IMAGES, FOR_TABLES, FROM_NOTHING, probed
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*/*.toml"))
@@ -28,8 +28,8 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
     config = getattr(registry.task_module(task), name).Config().changed(settings)
     assert config.data
     model = probed(config.network) or config.network
-    kinds = FOR_TABLES if task.startswith("tabular-") else FROM_NOTHING
-    assert model in kinds or model.startswith("package:")
+    kinds = {"text-classification": FROM_NOTHING, "image-classification": FOR_IMAGES}
+    assert model in kinds.get(task, FOR_TABLES) or model.startswith("package:")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
         ("text-classification", FROM_NOTHING),
         ("tabular-classification", FOR_TABLES),
         ("tabular-regression", FOR_TABLES),
+        ("image-classification", FOR_IMAGES),
     ],
 )
 def test_there_is_a_recipe_for_every_network(task: str, networks: tuple[str, ...]) -> None:

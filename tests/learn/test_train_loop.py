@@ -619,6 +619,7 @@ def test_the_log_tells_of_each_step(tmp_path: Path) -> None:
         "loss",
         "learning_rate",
         "examples_per_second",
+        "waiting",
         "seconds",
     ]
     assert first["learning_rate"] == 0.02

@@ -107,6 +107,7 @@ class Parquet(_Typed):
         import pyarrow.parquet as pq
 
         self._path = path
+        self.folder = path.parent
         self._read = 0
         with reading(path):
             self._stamp = stamp(path)
@@ -149,6 +150,8 @@ class Collected(_Typed):
 
         schema, self._given = collect.rows(source, query=query)
         super().__init__(collect.describe(source), schema)
+        path = Path(source)
+        self.folder = path if path.is_dir() else path.parent if path.exists() else Path()
 
     def _all(self) -> Iterator[pa.RecordBatch]:
         yield from self._given

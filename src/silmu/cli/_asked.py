@@ -64,6 +64,10 @@ class Asked(ABC):
     def answered(self, given: Any, settings: Mapping[str, Any]) -> list[Any]:
         """The answer to each row; an InputError for one that cannot be answered."""
 
+    def seen(self, source: Source) -> Source:
+        """The source as its rows are repeated beside the answers."""
+        return source
+
     def judged(self, found: Any) -> Any:
         """An answer, or an InputError for one that is not to be given."""
         return found

@@ -67,9 +67,11 @@ def cells_of(pipe: Any, settings: Mapping[str, Any]) -> Cells:
     elif _is_number(pipe):
         kinds["prediction"], told = True, _number
     elif (thresholds := _thresholds(pipe)) and not is_asked_for_some:
-        asked, told = {"top_k": None}, partial(_labels, thresholds=thresholds)
+        asked, told = {"top_k": len(thresholds)}, partial(_labels, thresholds=thresholds)
     elif pipe.gives_lists or settings.get("multi_label") or settings.get("multi_class"):
         told = _words.as_list
+    elif pipe.rows == "image" and not is_asked_for_some:
+        told = _best
     if is_table:
         kinds["flags"], told = False, partial(_flagged, told=told)
     kinds["error"] = False
@@ -101,10 +103,17 @@ def _without_flags(found: Any) -> Any:
     return {name: value for name, value in found.items() if name != "flags"}
 
 
+def _best(found: Any) -> dict[str, Any]:
+    """The likeliest of several labels; vectors as they are."""
+    several = cast("list[Any]", found if isinstance(found, list) else [])
+    is_labelled = bool(several) and isinstance(several[0], Mapping)
+    return _words.as_cells(several[:1] if is_labelled else found)
+
+
 def _is_number(pipe: Any) -> bool:
     config = pipe.model.config
     is_regression = config.problem_type == "regression" and config.num_labels == 1
-    return pipe.task == "text-classification" and is_regression
+    return pipe.task in ("text-classification", "image-classification") and is_regression
 
 
 def _number(found: Any) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Source(ABC):
     """Rows with named columns; read once."""
 
     name: str
+    folder: Path = Path()
+    """Where relative paths in it begin."""
     columns: list[str] | None = None
     """Their names; None where each row has its own."""
     schema: pa.Schema | None = None
@@ -124,6 +126,7 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
         UsageError: no such file, or none of the known kinds.
         MissingExtraError: it takes an extra to read it.
     """
+    from silmu.cli import _images
     from silmu.cli._arrow import Collected, Parquet
 
     path = _path(source)
@@ -134,6 +137,8 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
             f"{', '.join((*DELIMITERS, *LINES, '.json', *PARQUET))}, also packed as .gz",
             hint="in the spreadsheet, save it as CSV" if suffix in SPREADSHEETS[:5] else None,
         )
+    if query is None and _images.is_folder(path):
+        return _images.Folder(path)
     is_one = query is None and not any(letter in source for letter in "*?[")
     if is_one and suffix in DELIMITERS:
         return _Table(path)
@@ -239,7 +244,9 @@ def _is_text(value: Any) -> bool:
 
 
 @final
-class _Rows(Block):
+class Listed(Block):
+    """Rows that are dicts."""
+
     def __init__(self, rows: list[Row]) -> None:
         self._rows = rows
 
@@ -263,6 +270,7 @@ class _Text(Source):
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
+        self.folder = path.parent
         self._path = path
         self._raw: IO[bytes] | None = None
         with reading(path):
@@ -282,7 +290,7 @@ class _Text(Source):
 
     def blocks(self, size: int) -> Iterator[Block]:
         while block := list(islice(self._rows, size)):
-            yield _Rows(block)
+            yield Listed(block)
 
     def share(self) -> float | None:
         # Of a packed file too, this is where its reader is on the disk.

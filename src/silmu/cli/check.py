@@ -2,14 +2,16 @@
 
   silmu check text-classification --data reviews.csv --input review --target label
   silmu check tabular-classification --data train.csv --target survived
+  silmu check image-classification --data pictures/
   silmu check tabular-regression --data sales.csv,stores.csv --target amount \\
     --set query="SELECT * FROM sales JOIN stores USING (store)"
 
 Looks for missing values, labels that are misspelt, contradictory or too rare, duplicates, columns
 and words that give the label away, damaged letters, rows from the future, and what leaks between
 splits that the data gives; in a table also for levels that are written in several ways, numbers
-with a text among them, mixed units and outliers. Nothing is changed. The exit code is 1 if
-something is wrong; a note leaves it at 0.
+with a text among them, mixed units and outliers; of pictures also for broken and blank ones, wrong
+endings, copies that were resized or cut, and labels that the size or the border tells. Nothing is
+changed. The exit code is 1 if something is wrong; a note leaves it at 0.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from silmu import extras, registry, store
-from silmu.cli import DONE, NO, _flags, answer
+from silmu.cli import DONE, NO, _flags, answer, tell
 from silmu.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from silmu.run import task_class
     from silmu.steps.collect import collect
     from silmu.steps.collect.checks import check
+    from silmu.steps.collect.image.opening import telling
 
     kind = task_class(task)
     folder = graphs.cache_folder().parent / "checks" / secrets.token_hex(8)
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         target=args.target,
         group=args.group,
         time=args.time,
+        progress=None if args.quiet else telling(tell),
     )
     try:
         findings = check(dataset, kind=kind.rows, answers=kind.answers)

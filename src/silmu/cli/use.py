@@ -1,4 +1,4 @@
-"""Answer with a model: texts, lines of stdin, or the rows of a file.
+"""Answer with a model: texts, pictures, lines of stdin, or the rows of a file.
 
   silmu use MODEL "I love this"                     one line for each text
   cat reviews.txt | silmu use MODEL - --json        answers while it reads; with
@@ -13,6 +13,13 @@ model of tables, which reads a CSV from stdin too:
   silmu use MODEL '{"age": 29, "sex": "female"}'
   cat test.csv | silmu use MODEL - --json           its first line names the columns
   silmu use MODEL --data test.csv --output scored.csv
+
+A model of pictures takes paths, one a line of stdin, a folder, or a table with a column of paths,
+which begin in the folder of the table:
+
+  silmu use MODEL photo.jpg other.png
+  find photos -name '*.jpg' | silmu use MODEL -
+  silmu use MODEL --data photos/ --output scored.csv
 
 A cell that looks like none of the training is told in `flags`, beside the answer; --set odd=error
 refuses its row instead, and odd=impute takes it for missing.
@@ -59,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     settings = _flags.settings(args.set)
     if args.data is None:
-        asked = _opened(args, settings)
+        asked = opened(args, settings)
         return _print(args, each(asked.pipe, asked.of_texts(args.texts), asked.settings), asked)
 
     from silmu.cli import _outputs, _rows
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     query = settings.pop("query", None)
     with closing(_rows.open_source(args.data, query=query, typed=typed)) as source:
         source.first()  # before a model is opened, which may have to be fetched
-        asked = _opened(args, settings)
+        asked = opened(args, settings)
         if args.output is not None:
             return _score(args, asked, source)
         asked.expect(source)
@@ -76,10 +83,16 @@ def run(args: argparse.Namespace) -> int:
         return _print(args, each(asked.pipe, inputs, asked.settings), asked)
 
 
-def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
-    """The pipeline, and how it is asked."""
+def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
+    """The pipeline, and how it is asked.
+
+    Args:
+        args: task, model, revision, device, dtype, seed and input as the flags have them.
+        settings: of `--set`; what is for the model is taken out.
+    """
     import silmu
     from silmu import registry
+    from silmu.cli._images import Images
     from silmu.cli._table import Table
     from silmu.cli._texts import Texts
 
@@ -96,6 +109,8 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
         silmu.set_seed(args.seed)
     if pipe.rows == "table":
         return Table(pipe, settings, args.input)
+    if pipe.rows == "image":
+        return Images(pipe, settings, args.input)
     declared = registry.pipelines().get(pipe.task)
     fields = tuple(declared.constants.get("FIELDS", ())) if declared else ()
     return Texts(pipe, settings, fields, args.input)
@@ -195,6 +210,7 @@ def _score(args: argparse.Namespace, asked: Asked, source: Source) -> int:
     cells = cells.beside(own)
     source.reserve(cells.columns)
     asked.expect(source)
+    source = asked.seen(source)
     size = asked.rows_at_once(len(first))
 
     is_warm = False
@@ -237,7 +253,10 @@ def _made(args: argparse.Namespace, pipe: Any, size: int) -> _scoring.Made:
     from silmu.runtime import hub
 
     folder = pipe.model.folder
-    names = {*hub.used_files(folder), *filter(folder.has, ("processor.json", "schema.json"))}
+    names = {
+        *hub.used_files(folder),
+        *filter(folder.has, ("processor.json", "preprocessor_config.json", "schema.json")),
+    }
     model: dict[str, str] = {}
     for name in sorted(names):
         with folder.file(name).open("rb") as file:

@@ -115,7 +115,7 @@ class Task(ABC, Generic[C]):
 
     name: ClassVar[str]
     rows: ClassVar[str]
-    """What it learns from, as `collect` calls it: `text` or `table`."""
+    """What it learns from, as `collect` calls it: `text`, `table` or `image`."""
     answers: ClassVar[str] = "auto"
     """What it tells: `labels`, `numbers`, or `auto`, where the target decides."""
     Config: ClassVar[type[Config]]
@@ -150,11 +150,13 @@ class Task(ABC, Generic[C]):
         """1: the source's rows, as `1-dataset/`."""
         from silmu.steps.collect import collect
         from silmu.steps.collect.dataset import Dataset
+        from silmu.steps.collect.image.opening import telling
 
         config, folder = self.config, self.folder / "1-dataset"
         if folder.exists():
             return Dataset.open(folder)
         self.tell(f"collect: reading {config.data}")
+        pictures = telling(lambda line: self.tell(f"collect: {line}"))
         dataset = collect(
             source,
             folder,
@@ -164,6 +166,7 @@ class Task(ABC, Generic[C]):
             target=config.target,
             group=config.group,
             time=config.time,
+            progress=pictures,
         )
         dropped = sum(drop.count for drop in dataset.dropped)
         self.tell(

@@ -14,11 +14,15 @@ from silmu.tasks._base import Config, Task
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.design.encoders import Encoder
     from silmu.steps.design.plan import Design
-    from silmu.steps.design.probe import Encoder
     from silmu.steps.evaluate.report import Report
     from silmu.steps.prepare.prepared import Prepared
     from silmu.steps.train.loop import Outcome
+
+
+MUCH = 0.05
+"""The share of a training's time spent waiting for examples, above which it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class Supervised(Task[S]):
     def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
         """Leaves the model folder of a trained network."""
 
-    def encoder(self, network: str) -> Encoder:
+    def encoder(self, network: str) -> Encoder[Any]:
         """What a probe reads with, for tasks that may be learnt by one."""
         raise UsageError(f"{self.name} has no network `{network}`")
 
@@ -183,6 +187,11 @@ class Supervised(Task[S]):
             f"train: {objective.metric} {outcome.best_metric:.4g} on validation after "
             f"{outcome.step:,} steps ({outcome.stopped})"
         )
+        if outcome.waiting > MUCH:
+            self.tell(
+                f"train: the network waited for its examples {outcome.waiting:.0%} of the time; "
+                "--set workers=2 makes them ahead, in processes of their own"
+            )
         self.spent["train"] = outcome.seconds
         meta = {"network": design.network, "dataset": prepared.dataset.fingerprint}
         return self.write(model, objective, prepared, meta)
@@ -200,7 +209,7 @@ class Supervised(Task[S]):
             outcome = probe.fit(encoder, prepared, settings, folder, progress)
         metric, value = outcome.metric
         self.tell(
-            f"train: {metric} {value:.4g} on validation; {outcome.pooling} of the tokens, learnt "
+            f"train: {metric} {value:.4g} on validation; {encoder.told[outcome.pooling]}, learnt "
             f"from {outcome.rows:,} examples with strength {outcome.strength:g}"
         )
         self.spent["train"] = outcome.seconds

@@ -11,7 +11,7 @@ from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.design.probe import Encoder
+    from silmu.steps.design.encoders import Encoder
     from silmu.steps.design.spaces import Space
     from silmu.steps.prepare.prepared import Prepared
 
@@ -115,11 +115,11 @@ class TextClassification(Supervised[TextClassificationConfig]):
         encoder = None if texts.is_kind(network) else texts.backbone(network).path
         return prepare_texts(dataset, folder, settings=self.config.of_prepare(), backbone=encoder)
 
-    def encoder(self, network: str) -> Encoder:
+    def encoder(self, network: str) -> Encoder[Any]:
         """The encoder of texts that a probe names."""
-        from silmu.steps.design import probe, texts
+        from silmu.steps.design import text_encoder, texts
 
-        return probe.Encoder(texts.backbone(network), self.config.device)
+        return text_encoder.TextEncoder(texts.backbone(network), self.config.device)
 
     def decided(self, prepared: Prepared) -> dict[str, Any]:
         """All settings of training, by the network and the number of texts."""
@@ -146,7 +146,7 @@ class TextClassification(Supervised[TextClassificationConfig]):
     def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
         """Leaves the model folder, as certain as it was found to be right."""
         from silmu.steps.train import export
-        from silmu.steps.train.texts import calibrated
+        from silmu.steps.train.outcome import calibrated
 
         temperature, thresholds = calibrated(objective)
         return export.write_model(

@@ -11,11 +11,16 @@ An empty cell is a missing value. Everything else in a CSV stays the text that i
 and `null` too. Rows without a text or a label, and those that are broken, are dropped: each is
 counted, by reason, with its number in the source. In a table a row is kept as long as it has a
 target and any input, since prepare copes with the rest.
+
+Pictures come from a folder with a sub-folder for each class (and `train` and `test` above these,
+as for texts), a zip or tar of such a folder, a table of paths and labels, whose paths begin in the
+folder of the table, a column of bytes or of Hugging Face's structs of bytes and path, or rows with
+PIL images, arrays or bytes. Each is opened once, so that what is broken is known before training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "collect", "describe", "rows", "without_password"]
 
-KINDS = ("text", "table")
+KINDS = ("text", "table", "image")
 """What can be collected."""
 
 
@@ -45,6 +50,7 @@ def collect(
     time: str | None = None,
     query: str | None = None,
     need_target: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> Dataset:
     """Reads a source into a dataset, whose folder appears whole or not at all.
 
@@ -56,7 +62,8 @@ def collect(
     Args:
         source: a path, a pattern, a name as this module's docstring tells, or rows in memory.
         folder: where the dataset goes; it must not exist.
-        kind: what is read: `text`, or `table`, whose inputs may be of any type.
+        kind: what is read: `text`; `table`, whose inputs may be of any type; or `image`, whose
+            input is a column of paths or of bytes.
         input: the columns to read, as a list or with commas between. If not given, guessed; in a
             table, all that have no other role.
         target: the columns to be told; guessed if not given, in a table by their names alone.
@@ -67,21 +74,25 @@ def collect(
             sources, over tables that are named as their files are, without the ending.
         need_target: whether a row without a target is dropped. If not, a table need not have the
             target at all.
+        progress: told, from time to time, of so many more pictures that were opened.
 
     Raises:
         UsageError: there is no such source or column, or the query is not one SELECT.
         InputError: the source is broken, changes while it is read, or no row of it can be used.
+        MissingExtraError: a package that it takes is not installed; pictures take `image`.
     """
     if kind not in KINDS:
-        raise UsageError(f"kind is {kind!r}; it may be {' or '.join(map(repr, KINDS))}")
+        raise UsageError(f"kind is {kind!r}; it may be {', '.join(map(repr, KINDS))}")
     require("data")
+    if kind == "image":
+        require("image")
     # Only now, so that without the extra it is that which is told.
     from silmu.steps.collect.dataset import Dataset
     from silmu.steps.collect.roles import Wanted
     from silmu.steps.collect.writing import write
 
     wanted = Wanted(kind, input, target, group, time, need_target)
-    write(source, Path(folder), wanted, query)
+    write(source, Path(folder), wanted, query, progress)
     return Dataset.open(folder)
 
 

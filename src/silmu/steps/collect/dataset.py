@@ -8,7 +8,7 @@ in the source; `dataset.json` the roles, the fingerprint, and what was dropped a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,8 @@ class Dataset:
         self.roles = Roles(**(roles | both))
         self.fingerprint: str = about["fingerprint"]
         self.rows_in: int = about["rows_in"]
+        self.pictures: dict[str, Any] | None = about.get("pictures")
+        """Of pictures: `root`, the folder that their paths begin in."""
         self.dropped = tuple(
             Drop(one["reason"], one["count"], tuple(one["rows"])) for one in about["dropped"]
         )
@@ -195,6 +197,7 @@ def about_bytes(
     fingerprint: str,
     rows_in: int,
     dropped: Sequence[Drop],
+    pictures: Mapping[str, Any] | None = None,
 ) -> bytes:
     """What `dataset.json` holds."""
     about = {
@@ -206,5 +209,6 @@ def about_bytes(
         "fingerprint": fingerprint,
         "rows_in": rows_in,
         "dropped": [asdict(drop) for drop in dropped],
+        **({} if pictures is None else {"pictures": dict(pictures)}),
     }
     return json.dumps(about, ensure_ascii=False, indent=1).encode() + b"\n"

@@ -13,6 +13,7 @@ _ENDINGS = {
     "ipc": "arrow", "db": "sqlite", "sqlite": "sqlite", "sqlite3": "sqlite",
 }  # fmt: skip
 _PACKED_ENDINGS = {"gz", "bz2", "zst", "zstd"}
+_ARCHIVE_ENDINGS = ("zip", "tar", "tgz", "xz")
 _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"SQLite format 3\0": "sqlite"}
 _OTHER = {
     b"PK\x03\x04": "a workbook or an archive (zip)",
@@ -68,6 +69,7 @@ def without_ending(name: str) -> str:
     ('reviews', 'v1.2')
     """
     pieces = name.split(".")
-    while len(pieces) > 1 and pieces[-1].lower() in (*_ENDINGS, *_PACKED_ENDINGS):
+    known = (*_ENDINGS, *_PACKED_ENDINGS, *_ARCHIVE_ENDINGS)
+    while len(pieces) > 1 and pieces[-1].lower() in known:
         pieces.pop()
     return ".".join(pieces)

@@ -42,6 +42,24 @@ def read(given: Any, *, held: bool) -> tuple[pa.Schema, Read]:
                 yield arrows.checked(batch, "the table")
 
         return arrows.read_parts([("the table", (table.schema, batches))])
+    rows = listed(given)
+    if iter(rows) is not rows:
+        return values.read_rows(lambda tally: dicts(rows, tally))
+    # An iterator can be read once only.
+    if held:
+        whole = list(rows)
+        return values.read_rows(lambda tally: dicts(whole, tally))
+    return _once(iter(rows))
+
+
+def listed(given: Any) -> Iterable[Any]:
+    """Whatever has rows, as rows: a dict of columns is turned, a data frame is taken apart.
+
+    Raises:
+        WrongTypeError: it has none.
+    """
+    if type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "to_dict"):
+        given = given.to_dict("records")
     if isinstance(given, Mapping):
         given = _turned(cast("Mapping[Any, Any]", given))
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
@@ -49,25 +67,18 @@ def read(given: Any, *, held: bool) -> tuple[pa.Schema, Read]:
             f"a source cannot be of type {type(given).__name__}",
             hint="give a path, a data frame, or rows as dicts",
         )
-    rows = cast("Iterable[Any]", given)
-    if iter(rows) is not rows:
-        return values.read_rows(lambda tally: _dicts(rows, tally))
-    # An iterator can be read once only.
-    if held:
-        listed = list(rows)
-        return values.read_rows(lambda tally: _dicts(listed, tally))
-    return _once(iter(rows))
+    return cast("Iterable[Any]", given)
 
 
 def _once(rows: Iterator[Any]) -> tuple[pa.Schema, Read]:
     """A stream, whose first rows say what types the others must have."""
     kinds = Kinds()
     first = list(itertools.islice(rows, _WINDOW))
-    for _, row in _dicts(first, Tally()):
+    for _, row in dicts(first, Tally()):
         kinds.see(row)
 
     def fitting(tally: Tally) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        for number, row in _dicts(itertools.chain(first, rows), tally):
+        for number, row in dicts(itertools.chain(first, rows), tally):
             if number > _WINDOW and (name := kinds.holds(row)) is not None:
                 raise InputError(
                     f"row {number:,}: `{name}` holds {row[name]!r}, unlike the rows before it",
@@ -78,7 +89,12 @@ def _once(rows: Iterator[Any]) -> tuple[pa.Schema, Read]:
     return kinds.schema, lambda tally: values.batches(fitting(tally), kinds, tally)
 
 
-def _dicts(rows: Iterable[Any], tally: Tally) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def dicts(rows: Iterable[Any], tally: Tally) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Rows with their numbers; those with a name that is no text are dropped.
+
+    Raises:
+        WrongTypeError: a row is no dict.
+    """
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise WrongTypeError(

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from silmu.errors import UnknownNameError, UsageError
 from silmu.steps.collect.dataset import Roles
+from silmu.steps.collect.image.files import looks_like_pictures
 from silmu.steps.collect.names import split
 
 logger = logging.getLogger("silmu")
@@ -22,6 +23,23 @@ INPUTS = (
     "tweet", "post", "utterance", "article", "review_text", "reviewtext", "review_body", "texts",
     "텍스트", "본문", "리뷰", "내용", "문장", "댓글", "후기", "글", "발화", "기사",
 )  # fmt: skip
+PICTURES = (
+    "image",
+    "picture",
+    "photo",
+    "img",
+    "image_path",
+    "path",
+    "file_name",
+    "filename",
+    "file",
+    "filepath",
+    "file_path",
+    "이미지",
+    "사진",
+    "그림",
+    "파일",
+)
 PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
          ("text1", "text2"))  # fmt: skip
 TARGETS = (
@@ -60,6 +78,7 @@ def settle(sample: pa.Table, wanted: Wanted) -> Roles:
     """
     if wanted.kind == "table":
         return _settle_table(sample, wanted)
+    is_image = wanted.kind == "image"
     group, time = wanted.group, wanted.time
     names: list[str] = sample.schema.names
     targets = _given(wanted.target, "target", names)
@@ -72,15 +91,23 @@ def settle(sample: pa.Table, wanted: Wanted) -> Roles:
     free = [name for name in names if name not in taken and name != split]
     guessed: list[str] = []
     if not inputs:
-        inputs = _guess_input(sample, free)
-        guessed += [f"`{name}` as the text" for name in inputs]
+        inputs = (_guess_picture if is_image else _guess_input)(sample, free)
+        guessed += [f"`{name}` as the {'picture' if is_image else 'text'}" for name in inputs]
     if not targets:
         rest = [name for name in free if name not in inputs]
+        if is_image and wanted.need_target and not rest:
+            raise UsageError(
+                "the pictures have no labels",
+                hint="put them into a sub-folder for each label, or give a table of paths and "
+                "labels",
+            )
         targets = _guess_target(sample, rest, needed=wanted.need_target)
         guessed += [f"`{name}` as the label" for name in targets]
     if both := {*inputs} & {*targets}:
         raise UsageError(f"`{both.pop()}` cannot be both the input and the target")
-    for name in inputs:
+    if is_image:
+        _check_picture(sample, inputs)
+    for name in () if is_image else inputs:
         kind = sample.schema.field(name).type
         if not pa.types.is_string(kind):
             raise UsageError(
@@ -195,6 +222,45 @@ def _guess_input(sample: pa.Table, free: Sequence[str]) -> tuple[str, ...]:
             hint=f"name it: --input; {_columns(sample)}",
         )
     return (longest,)
+
+
+def holds_bytes(kind: Any) -> bool:
+    """Whether pictures may lie in a type of Arrow: bytes, or a struct of bytes and path."""
+    if pa.types.is_struct(kind):
+        names = {field.name for field in kind}
+        return bool(names) and names <= {"bytes", "path"}
+    return pa.types.is_binary(kind)
+
+
+def _guess_picture(sample: pa.Table, free: Sequence[str]) -> tuple[str, ...]:
+    """The column of bytes, or that of paths that end as those of pictures do."""
+    types = {name: sample.schema.field(name).type for name in free}
+    held = [name for name in free if holds_bytes(types[name])]
+    if not held:
+        texts = [name for name in free if pa.types.is_string(types[name])]
+        held = [name for name in texts if looks_like_pictures(_values(sample, name))]
+    folded = {name.casefold().strip(): name for name in reversed(held)}
+    named = [folded[name] for name in PICTURES if name in folded]
+    if len(held) != 1 and not named:
+        told = "no column holds pictures" if not held else "several columns hold pictures"
+        raise UsageError(
+            told, hint=f"name the one to read, of paths or bytes: --input; {_columns(sample)}"
+        )
+    return ((named or held)[0],)
+
+
+def _check_picture(sample: pa.Table, inputs: Sequence[str]) -> None:
+    if len(inputs) > 1:
+        raise UsageError(
+            f"--input names {_listed(inputs)}; one column of pictures is read", hint="name one"
+        )
+    for name in inputs:
+        kind = sample.schema.field(name).type
+        if not pa.types.is_string(kind) and not holds_bytes(kind):
+            raise UsageError(
+                f"`{name}` holds {kind}, neither paths nor bytes of pictures",
+                hint=f"name a column of pictures: {_listed(sample.schema.names)}",
+            )
 
 
 def _guess_target(sample: pa.Table, free: Sequence[str], *, needed: bool) -> tuple[str, ...]:

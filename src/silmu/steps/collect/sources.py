@@ -31,6 +31,9 @@ from silmu.steps.collect import (
 from silmu.steps.collect.databases import Query
 from silmu.steps.collect.delimited import Table
 from silmu.steps.collect.folders import TextFolder
+from silmu.steps.collect.image import archives
+from silmu.steps.collect.image import memory as objects
+from silmu.steps.collect.image.sources import PictureArchive, PictureFolder
 from silmu.steps.collect.jsons import Objects
 from silmu.steps.collect.streams import Watch
 from silmu.steps.collect.tally import Tally
@@ -51,6 +54,10 @@ class Source:
     schema: pa.Schema
     read: Read
     watch: Watch
+    root: Path = Path()
+    """Where relative paths in it begin."""
+    is_listing: bool = False
+    """Whether it lists pictures, whose columns are `image` and, where there are labels, `label`."""
 
     def batches(self, tally: Tally) -> Iterator[Numbered]:
         """The rows, if the source stays what it is while they are read."""
@@ -58,17 +65,23 @@ class Source:
         self.watch.check()
 
 
-def open_source(given: Any, query: str | None = None) -> Source:
+def open_source(given: Any, query: str | None = None, kind: str = "text") -> Source:
     """A source, opened far enough to know its columns.
+
+    Args:
+        given: a path or name, or rows in memory.
+        query: a SELECT over it.
+        kind: what it is read for: of `image`, folders and archives hold pictures.
 
     Raises:
         UsageError: there is no such source, or the query is not one SELECT.
         InputError: the source is there but broken.
     """
     if isinstance(given, str | PurePath):
-        source, query = _named(str(given), query)
+        source, query = _named(str(given), query, kind)
     else:
-        schema, read = memory.read(given, held=query is not None)
+        reading = objects.read if kind == "image" else memory.read
+        schema, read = reading(given, held=query is not None)
         source = Source("data", f"{type(given).__name__} in memory", schema, read, Watch(()))
     return source if query is None else _queried({"data": source}, query, source)
 
@@ -96,16 +109,16 @@ def describe(given: Any) -> str:
     return name.strip("-._")[:60] or "data"
 
 
-def _named(given: str, query: str | None) -> tuple[Source, str | None]:
+def _named(given: str, query: str | None, kind: str) -> tuple[Source, str | None]:
     """The source of a name, and what is left of the query for DuckDB to answer."""
     name = describe(given)
     if given.startswith(SQLITE):
         path, _, own = given.removeprefix(SQLITE).partition("?")
         return _database(Path(path), own or query, name, given), query if own else None
     if _are_several(given, query):
-        return _joined(_parts(given), query, name, given), None
+        return _joined(_parts(given), query, name, given, kind), None
     if given.startswith(packages.PREFIX):
-        return _located(packages.locate(given), query, name, given)
+        return _located(packages.locate(given), query, name, given, kind)
     if urls.is_one(given):
         if servers.is_known(given):
             told = urls.shown(given)
@@ -120,7 +133,7 @@ def _named(given: str, query: str | None) -> tuple[Source, str | None]:
         raise UsageError("the source has no name")
     path = Path(os.path.expanduser(given))  # noqa: PTH111 - pathlib raises on odd names
     if os.path.lexists(path):
-        return _located(path, query, name, given)
+        return _located(path, query, name, given, kind)
     if _GLOB.search(given):
         found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute ones too
         files = [Path(one) for one in found if not Path(one).is_dir()]
@@ -136,8 +149,14 @@ def _named(given: str, query: str | None) -> tuple[Source, str | None]:
     )
 
 
-def _located(path: Path, query: str | None, name: str, given: str) -> tuple[Source, str | None]:
+def _located(
+    path: Path, query: str | None, name: str, given: str, kind: str
+) -> tuple[Source, str | None]:
     if not path.is_dir():
+        if kind == "image" and archives.kind(path):
+            archive = PictureArchive(path)
+            root, watch = path.parent.absolute(), Watch([path])
+            return Source(name, given, archive.schema, archive.read, watch, root, True), query
         if formats.kind(path) == "sqlite":
             return _database(path, query, name, given), None
         return _files([path], name, given), query
@@ -145,6 +164,10 @@ def _located(path: Path, query: str | None, name: str, given: str) -> tuple[Sour
     tables = [one for one in entries if formats.ending(one) and one.is_file()]
     if tables and not any(one.is_dir() for one in entries):
         return _files(tables, name, given), query
+    if kind == "image":
+        pictures = PictureFolder(path)
+        root, watch = path.absolute(), Watch(())
+        return Source(name, given, pictures.schema, pictures.read, watch, root, True), query
     folder = TextFolder(path)
     return Source(name, given, folder.schema, folder.read, Watch(())), query
 
@@ -167,7 +190,7 @@ def _files(paths: Sequence[Path], name: str, given: str) -> Source:
         schema, read = arrows.read_parts([(str(path), reader(path)) for path in paths])
     # What was looked at so far is what will be read.
     watch.check()
-    return Source(name, given, schema, read, watch)
+    return Source(name, given, schema, read, watch, paths[0].parent.absolute())
 
 
 def _chained(files: Sequence[Objects]) -> Rows:
@@ -185,7 +208,7 @@ def _database(path: Path, query: str | None, name: str, given: str) -> Source:
     schema, read = values.read_rows(question.rows)
     if not schema.names:
         schema = pa.schema([(column, pa.string()) for column in question.columns])
-    return Source(name, given, schema, read, watch)
+    return Source(name, given, schema, read, watch, path.parent.absolute())
 
 
 def _hub(repository: str, part: str | None, given: str) -> Source:
@@ -198,7 +221,8 @@ def _hub(repository: str, part: str | None, given: str) -> Source:
         parts.append((path.name, (schema, read)))
     schema, read = arrows.read_parts(parts)
     name = describe(repository.rpartition("/")[2])
-    return Source(name, given, schema, read, Watch([path for path, _ in files]))
+    watch = Watch([path for path, _ in files])
+    return Source(name, given, schema, read, watch, files[0][0].parent.absolute())
 
 
 def _with_split(schema: pa.Schema, read: arrows.Batches, split: str) -> arrows.Typed:
@@ -225,7 +249,7 @@ def _are_several(given: str, query: str | None) -> bool:
     return len(parts) > 1 and (query is not None or any(map(os.path.lexists, parts)))
 
 
-def _joined(parts: Sequence[str], query: str | None, name: str, given: str) -> Source:
+def _joined(parts: Sequence[str], query: str | None, name: str, given: str, kind: str) -> Source:
     """Several sources, each a table of a query, by its short name."""
     names = [describe(part) for part in parts]
     listed = ", ".join(f"`{one}`" for one in names)
@@ -240,10 +264,12 @@ def _joined(parts: Sequence[str], query: str | None, name: str, given: str) -> S
             f'{names[0]} JOIN {names[1]} USING (COLUMN)"; files of one kind of row are given '
             "by a pattern",
         )
-    sources = {one: open_source(part) for one, part in zip(names, parts, strict=True)}
+    sources = {one: open_source(part, None, kind) for one, part in zip(names, parts, strict=True)}
     told = ",".join(source.shown for source in sources.values())
     paths = [path for source in sources.values() for path in source.watch.paths]
-    return _queried(sources, query, Source(name, told, pa.schema([]), _nothing, Watch(paths)))
+    root = next(iter(sources.values())).root
+    whole = Source(name, told, pa.schema([]), _nothing, Watch(paths), root)
+    return _queried(sources, query, whole)
 
 
 def _nothing(tally: Tally) -> Iterator[Numbered]:
@@ -277,4 +303,4 @@ def _queried(sources: Mapping[str, Source], query: str, whole: Source) -> Source
             told = "before the query, " if len(sources) == 1 else f"before the query, in `{name}`, "
             tally.merge(max(several, key=lambda one: one.count), told)
 
-    return Source(whole.name, whole.shown, plain, read, whole.watch)
+    return Source(whole.name, whole.shown, plain, read, whole.watch, whole.root)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from silmu.errors import InputError
 from silmu.runtime import cells
 from silmu.steps.collect.dataset import ABOUT, BATCH, DATA, ROWS, Roles, about_bytes
 from silmu.steps.collect.fingerprint import Fingerprint
+from silmu.steps.collect.image.opening import Opening, name_pictures, named
+from silmu.steps.collect.pictures import FACTS, FIELDS
 from silmu.steps.collect.roles import Wanted, settle
 from silmu.steps.collect.sources import Source, open_source
 from silmu.steps.collect.tally import Tally
@@ -35,29 +38,46 @@ _BLANKS = "".join(
 )
 
 
-def write(source: Any, folder: Path, wanted: Wanted, query: str | None) -> None:
+def write(
+    source: Any,
+    folder: Path,
+    wanted: Wanted,
+    query: str | None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
     """Writes the folder of a dataset."""
-    opened = open_source(source, query)
+    opened = open_source(source, query, wanted.kind)
     tally = Tally()
     batches = opened.batches(tally)
     sample, beginning = _sample(batches, opened.schema)
     if not beginning:
         raise _none_left(opened, tally)
-    roles = settle(sample, wanted)
+    roles = settle(sample, _known(wanted, opened))
     needs = _needs(roles, wanted, sample)
-    fingerprint = Fingerprint(opened.schema)
+    opening = _opening(opened, roles, wanted, progress)
+    schema = opened.schema if opening is None else opening.schema
+    told = schema if opening is None else named(schema, roles.input[0])
+    fingerprint = Fingerprint(told)
     kept = 0
     numbers_schema = pa.schema([("row", pa.int64())])
     with store.new_folder(folder) as writer:
         with (
             writer.open(DATA) as data_file,
             writer.open(ROWS) as rows_file,
-            pa.ipc.new_file(data_file, opened.schema) as data,
+            pa.ipc.new_file(data_file, schema) as data,
             pa.ipc.new_file(rows_file, numbers_schema) as numbers_out,
+            _facts_file(writer, opening) as facts,
         ):
             whole = _whole(itertools.chain(beginning, batches), needs, tally)
-            for numbers, batch in _regrouped(whole):
+            if opening is not None:
+                whole = opening.through(whole, tally)
+            for numbers, both in _regrouped(whole):
+                batch = both.select(range(len(schema)))
                 data.write_batch(batch)
+                if facts is not None:
+                    seen = both.select(range(len(schema), both.num_columns))
+                    facts.write_batch(seen)
+                    batch = name_pictures(batch, roles.input[0], seen, told)
                 numbers_out.write_batch(
                     pa.RecordBatch.from_arrays([pa.array(numbers)], schema=numbers_schema)
                 )
@@ -76,6 +96,7 @@ def write(source: Any, folder: Path, wanted: Wanted, query: str | None) -> None:
                 fingerprint=fingerprint.hex,
                 rows_in=kept + tally.count,
                 dropped=tally.drops,
+                pictures=None if opening is None else {"root": str(opening.root)},
             ),
         )
     if tally.count:
@@ -83,6 +104,32 @@ def write(source: Any, folder: Path, wanted: Wanted, query: str | None) -> None:
             "%s of %s rows were dropped: %s", f"{tally.count:,}", f"{kept + tally.count:,}",
             _told(tally),
         )  # fmt: skip
+
+
+def _known(wanted: Wanted, opened: Source) -> Wanted:
+    """The roles, with those that a folder or an archive of pictures has of itself."""
+    if not opened.is_listing:
+        return wanted
+    label = "label" if "label" in opened.schema.names else None
+    return replace(wanted, input=wanted.input or "image", target=wanted.target or label)
+
+
+def _opening(
+    opened: Source, roles: Roles, wanted: Wanted, progress: Callable[[int], None] | None
+) -> Opening | None:
+    """What opens the pictures, where it is pictures that are read."""
+    if wanted.kind != "image":
+        return None
+    return Opening(opened.schema, roles.input[0], FIELDS, opened.root.absolute(), progress)
+
+
+@contextmanager
+def _facts_file(writer: store.FolderWriter, opening: Opening | None) -> Generator[Any]:
+    if opening is None:
+        yield None
+        return
+    with writer.open(FACTS) as file, pa.ipc.new_file(file, FIELDS) as facts:
+        yield facts
 
 
 def read(source: Any, query: str | None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -126,7 +173,7 @@ class _Needs:
 
 def _needs(roles: Roles, wanted: Wanted, sample: pa.Table) -> _Needs:
     targets = roles.target if wanted.need_target else ()
-    if wanted.kind == "text":
+    if wanted.kind != "table":
         return _Needs((*roles.input, *targets))
     numbers: list[str] = []
     for name in targets:

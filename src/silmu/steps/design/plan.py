@@ -22,6 +22,9 @@ PROBE = "probe"
 FOR_TABLES = ("tabm", "perceptron")
 """The networks for tables."""
 
+FOR_IMAGES = ("perceptron", "mlp", "cnn", "resnet")
+"""The networks for pictures that are trained from nothing; any other name is of a model."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from silmu.steps.design.plan import FROM_NOTHING
+from silmu.steps.design.plan import FOR_IMAGES, FROM_NOTHING
 
 
 @final
@@ -107,4 +107,33 @@ def for_tables(network: str, settings: Mapping[str, Any]) -> Space:
             "number_bins": Range(4, 96, whole=True),
             "number_size": Choice((8, 16, 24)),
         }
+    return found
+
+
+def for_images(network: str, settings: Mapping[str, Any]) -> Space:
+    """What to change of a network for pictures.
+
+    Args:
+        network: one of FOR_IMAGES, or a model that is fine-tuned.
+        settings: all of its training, as they are by default.
+    """
+    rate, epochs = float(settings["learning_rate"]), int(settings["epochs"])
+    found: dict[str, Range | Choice] = {
+        "learning_rate": Range(rate / 5, rate * 3, log=True),
+        "weight_decay": Range(0.001, 0.2, log=True),
+        "epochs": Range(max(epochs // 2, 1), 2 * epochs, whole=True),
+        "label_smoothing": Range(0.0, 0.2),
+        "crop": Range(0.0, 0.3),
+        "rotate": Range(0.0, 30.0),
+        "colour": Range(0.0, 0.5),
+        "mixing": Choice((0.0, 0.2, 0.5)),
+    }
+    if network in FOR_IMAGES and network != "perceptron":
+        found |= {
+            "batch_size": Choice((32, 64, 128)),
+            "hidden_size": Choice((256, 512, 1024) if network == "mlp" else (16, 32, 48)),
+            "dropout": Range(0.0, 0.6),
+        }
+    if settings.get("max_steps"):
+        del found["epochs"]  # the number of steps is the user's
     return found

@@ -10,12 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from silmu import registry
-from silmu.errors import ModelNotFoundError, UnsupportedModelError, UsageError
-from silmu.runtime import hub
-from silmu.steps.design import probe
+from silmu.errors import ModelNotFoundError, UsageError
+from silmu.steps.design import backbones, text_encoder
 from silmu.steps.design.cost import chosen_device
 from silmu.steps.design.plan import FROM_NOTHING, PROBE, probed
 
@@ -80,7 +76,7 @@ def check(network: str, tune: str) -> None:
         return
     folder = backbone(network)
     if probed(network):
-        probe.check(folder)
+        text_encoder.check(folder)
 
 
 def backbone(network: str) -> Folder:
@@ -91,21 +87,7 @@ def backbone(network: str) -> Folder:
         ModelNotFoundError: there is no such model, here or on the hub.
         UnsupportedModelError: silmu has no graph for its architecture, so it could not be used.
     """
-    try:
-        folder = hub.open_model(probed(network) or network)
-    except ModelNotFoundError as error:
-        raise ModelNotFoundError(
-            f"no network `{network}`: {error.message}",
-            hint=f"--network may be auto, {', '.join(FROM_NOTHING)}, a model folder, a hub id or "
-            f"package:NAME/path; {PROBE}:MODEL takes any of these three as it is, with a new head",
-        ) from error
-    model_type = folder.config["model_type"]
-    known = [name for name in registry.model_types() if not name.startswith("silmu-")]
-    if model_type not in known:
-        raise UnsupportedModelError(
-            f"`{network}` is a {model_type!r}; silmu goes on from {', '.join(known)}"
-        )
-    return folder
+    return backbones.backbone(network, "text-classification", FROM_NOTHING)
 
 
 def choose(texts: Iterable[str], num_rows: int, budget: float | None) -> tuple[str, str]:
@@ -119,7 +101,7 @@ def choose(texts: Iterable[str], num_rows: int, budget: float | None) -> tuple[s
     seen = [text for _, text in zip(range(2000), texts, strict=False)]
     if (latin := _latin(seen)) < LATIN:
         return "cnn", f"{1 - latin:.0%} of the letters are not Latin, so it learns from nothing"
-    encoder = _encoder_here()
+    encoder = backbones.here(ENCODERS)
     if encoder is None:
         return "cnn", (
             f"no encoder is on this machine, so it learns from nothing; `silmu pull {ENCODERS[0]}` "
@@ -153,7 +135,7 @@ def choose_probe(texts: Iterable[str]) -> tuple[str, str]:
             hint=f"name one that knows the language, --network {PROBE}:{OTHERS}, or learn from "
             "nothing: --network cnn",
         )
-    encoder = _encoder_here()
+    encoder = backbones.here(ENCODERS)
     if encoder is None:
         raise ModelNotFoundError(
             f"none of the encoders that `{PROBE}` reads with is on this machine: "
@@ -167,18 +149,6 @@ def _latin(texts: list[str]) -> float:
     """The share of letters that are Latin."""
     letters = [c for text in texts for c in text if c.isalpha()]
     return sum(c < "\u0250" for c in letters) / max(len(letters), 1)
-
-
-def _encoder_here() -> str | None:
-    return next((name for name in ENCODERS if _is_here(name)), None)
-
-
-def _is_here(name: str) -> bool:
-    try:
-        hub.open_model(name, local_files_only=True)
-    except ModelNotFoundError:
-        return False
-    return True
 
 
 def decided(
@@ -216,30 +186,9 @@ def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.M
         built: nn.Module = texts.build(network, prepared, settings)
     else:
         built = _pretrained(backbone(network), prepared, settings)
-    _begin_at_frequencies(built, prepared)
+    backbones.begin_at_frequencies(built, prepared)
     products.hasten(built)
     return built
-
-
-def _begin_at_frequencies(network: nn.Module, prepared: Prepared) -> None:
-    """Sets the shift of the last layer so that a network begins with how frequent labels are.
-
-    With many labels, each of them rare, it would otherwise spend its first epochs on learning that.
-    """
-    import torch
-
-    if prepared.kind == "number":
-        return
-    linear = [one for one in network.modules() if isinstance(one, torch.nn.Linear)]
-    last = [one for one in linear if one.out_features == len(prepared.labels)][-1:]
-    share = np.array(prepared.target.counts, np.float64) / prepared.counts["train"]
-    share = share.clip(1e-6, 1 - 1e-6)
-    odds = np.log(share / (1 - share)) if prepared.kind == "multiple" else np.log(share)
-    for one in last:
-        bias = dict(one.named_parameters()).get("bias")
-        if bias is not None:
-            with torch.no_grad():
-                bias.copy_(torch.tensor(odds))
 
 
 def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
@@ -249,16 +198,8 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     from silmu.networks import encoders
 
     tune = settings.get("tune", "all")
-    labels = prepared.labels or (prepared.dataset.roles.target[0],)
-    problem = {"multiple": "multi_label_classification", "number": "regression"}
     dropout = settings["dropout"]
-    config = AutoConfig.from_pretrained(
-        folder.path,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: i for i, label in enumerate(labels)},
-        problem_type=problem.get(prepared.kind, "single_label_classification"),
-    )
+    config = AutoConfig.from_pretrained(folder.path, **backbones.keys_of_labels(prepared))
     for name in ("hidden_dropout_prob", "dropout", "resid_pdrop", "embd_pdrop"):
         if hasattr(config, name):
             setattr(config, name, dropout)

@@ -1,7 +1,7 @@
 """README.md of a model folder: the model card, as the Hub reads it.
 
-Texts of the data are not in it: a card is what is published first, and they may be nobody's to
-publish.
+Texts, cells and pictures of the data are not in it: a card is what is published first, and they may
+be nobody's to publish.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from silmu.steps.evaluate import searched
+from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.words import (
     baseline_name,
@@ -161,7 +162,7 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     labels = [str(label) for label in listed(report, "labels")]
     named = ", ".join(_told(label) for label in labels[:LABELS])
     more = f" and {len(labels) - LABELS:,} more" if len(labels) > LABELS else ""
-    kind, one = report.get("kind"), "A row of a table" if _is_table(report) else "A text"
+    kind, one = report.get("kind"), words_of(report).one
     if kind == "number":
         told = [_told(name) for name in listed(report, "targets")[:LABELS]]
         what = f"numbers come out: {', '.join(told)}" if told else "a number comes out"
@@ -184,10 +185,6 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     if facts:
         yield ""
         yield " ".join(facts)
-
-
-def _is_table(report: Mapping[str, Any]) -> bool:
-    return report.get("rows") == "rows"
 
 
 def _between(report: Mapping[str, Any]) -> str:
@@ -265,27 +262,19 @@ def _cell(metric: Mapping[str, Any]) -> str:
 
 
 def _use(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
-    task, is_table = json.dumps(report.get("task", "")), _is_table(report)
+    task, words = json.dumps(report.get("task", "")), words_of(report)
     yield "```python"
-    if is_table:
-        yield "import csv"
+    if words.imports:
+        yield from words.imports
         yield ""
     yield "from silmu import pipeline"
     yield ""
     yield f'pipe = pipeline({task}, model="path/to/this/folder")'
-    if is_table:
-        yield 'with open("rows.csv", newline="") as file:'
-        yield "    answers = pipe(list(csv.DictReader(file)))"
-    else:
-        yield 'pipe("A text to answer.")'
+    yield from words.call
     yield "```"
-    if is_table:
+    if words.given:
         yield ""
-        yield (
-            "Rows are a dict, a list of dicts, a dict of columns, or a data frame, with the "
-            "columns that are named above. An answer has `flags` where a cell looks like none of "
-            "the training."
-        )
+        yield words.given
     if run.get("transformers"):
         yield ""
         yield "Its network is one of transformers' own, which opens the folder as well:"

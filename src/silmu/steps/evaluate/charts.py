@@ -17,6 +17,9 @@ from silmu.steps.evaluate.words import LABEL, figure, shortened, span
 MOST_CELLS = 12
 """So many labels make a confusion matrix; of more, the pairs that are confused are told."""
 
+WIDE = 5
+"""A matrix of more labels than so many is as wide as the page, and the pairs stand below it."""
+
 MOST_PAIRS, FEW_PAIRS = 15, 6
 MOST_POINTS = 1000
 
@@ -201,7 +204,8 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
     if len(labels) > MOST_CELLS:
         return pairs
     return html(
-        '<div class="matrix-row">{matrix}{pairs}</div>',
+        '<div class="matrix-row{tall}">{matrix}{pairs}</div>',
+        tall=" tall" if len(labels) > WIDE else "",
         matrix=_matrix([shortened(label, LABEL // 2) for label in labels], counts),
         pairs=pairs if len(labels) > 2 else html(""),
     )

@@ -11,7 +11,10 @@ from silmu.steps.evaluate.intervals import percentiles
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER, Scored, measure
 from silmu.steps.evaluate.numbers import Totals
 
-IN_POINTS = ("accuracy", "balanced_accuracy", "f1_macro", "f1_micro", "roc_auc")
+IN_POINTS = (
+    *("accuracy", "top_5_accuracy", "balanced_accuracy"),
+    *("f1_macro", "f1_micro", "roc_auc"),
+)
 """Metrics that are spoken of in hundredths."""
 
 

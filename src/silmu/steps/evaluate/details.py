@@ -26,6 +26,9 @@ MOST_LABELS = 40
 MOST_POINTS = 1000
 WORST = 20
 EXPLAINED = 4
+BEST = 8
+PAIRS, PAIR = 6, 4
+"""So many pairs of labels are shown, and so many rows of each."""
 
 Shown = Callable[[NDArray[np.int64]], list[dict[str, Any]]]
 """What is shown of rows, by their places among those that were scored."""
@@ -189,6 +192,56 @@ def worst(
     ]
 
 
+def best(
+    scored: Scored, names: Sequence[str], numbers: NDArray[np.int64], shown: Shown
+) -> list[dict[str, Any]]:
+    """The right answers that the model was surest of, of different labels where there are any.
+
+    Of numbers they are the nearest to the true ones.
+    """
+    if scored.kind == "number":
+        order = np.lexsort((numbers, _severity(scored)))[:BEST]
+    else:
+        right = np.flatnonzero(scored.right)
+        said = scored.outputs[right]
+        several = scored.kind == "multiple"
+        sure = np.abs(said - 0.5).min(axis=1) if several else said.max(axis=1)
+        order = _of_different_labels(scored, right[np.lexsort((numbers[right], -sure))])[:BEST]
+    return [
+        {"row": int(numbers[row]), **one, **_answer(scored, int(row), names)}
+        for row, one in zip(order, shown(order), strict=True)
+    ]
+
+
+def confused(
+    scored: Scored, labels: Sequence[str], numbers: NDArray[np.int64], shown: Shown
+) -> list[dict[str, Any]]:
+    """The pairs of labels that are confused most often, with the rows where it was surest."""
+    if scored.kind not in ("single", "ordered"):
+        return []
+    wrong = np.flatnonzero(~scored.right)
+    pairs = scored.targets[wrong] * len(labels) + scored.predictions[wrong]
+    distinct, counts = np.unique(pairs, return_counts=True)
+    found: list[dict[str, Any]] = []
+    for i in np.argsort(-counts, kind="stable")[:PAIRS].tolist():
+        true, said = divmod(int(distinct[i]), len(labels))
+        own = wrong[pairs == distinct[i]]
+        order = own[np.lexsort((numbers[own], -scored.outputs[own, said]))][:PAIR]
+        examples = [
+            {"row": int(numbers[row]), **one, "score": float(scored.outputs[row, said])}
+            for row, one in zip(order, shown(order), strict=True)
+        ]
+        found.append(
+            {
+                "true": labels[true],
+                "said": labels[said],
+                "n": int(counts[i]),
+                "examples": examples,
+            }
+        )
+    return found
+
+
 def attributions(
     scored: Scored, names: Sequence[str], numbers: NDArray[np.int64], explained: Explained
 ) -> list[dict[str, Any]]:
@@ -261,10 +314,16 @@ def _typical(scored: Scored, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     surest = scored.outputs[right].max(axis=1)
     away = np.abs(surest - np.median(surest))
     order = right[np.lexsort((numbers[right], away))]
+    return _of_different_labels(scored, order)[:EXPLAINED]
+
+
+def _of_different_labels(scored: Scored, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first row of each label, and then the others."""
+    if not len(order):
+        return order
     label = scored.outputs[order].argmax(axis=1)
-    _, first = np.unique(label, return_index=True)
-    chosen = [*np.sort(first).tolist(), *(i for i in range(len(order)) if i not in set(first))]
-    return order[chosen[:EXPLAINED]]
+    first = np.sort(np.unique(label, return_index=True)[1])
+    return np.concatenate([order[first], np.delete(order, first)])
 
 
 def _explained(scored: Scored, row: int) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from silmu.steps.evaluate import gallery
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.words import (
     LABEL,
@@ -38,6 +39,12 @@ LEGEND_OF_CELLS = Html(
     '<span class="against" style="--w:.8">orange</span> lower it.'
 )
 
+LEGEND_OF_PICTURES = Html(
+    " Beside a picture stands what its answer hangs on: parts shaded "
+    '<span class="for" style="--w:.8">blue</span> speak for it, for it is less sure without them; '
+    'parts shaded <span class="against" style="--w:.8">orange</span> speak against it.'
+)
+
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
 
 
@@ -48,8 +55,8 @@ def worst(details: Mapping[str, Any]) -> Html | None:
     }
     found = listed(details, "worst")
     rest = [one for row, one in explained.items() if row not in {other["row"] for other in found}]
-    cards = [_card(one, explained.get(one["row"])) for one in found]
-    cards += [_card(one, one) for one in rest]
+    cards = [_card(one, explained.get(one["row"]), details) for one in found]
+    cards += [_card(one, one, details) for one in rest]
     if not cards:
         return None
     more = html("")
@@ -76,18 +83,30 @@ def typical(details: Mapping[str, Any]) -> Html | None:
     return html(
         '<p class="lead">Answers as sure as most.{legend}</p><div class="cards">{cards}</div>',
         legend=_legend(found),
-        cards=joined(_card(one, one) for one in found),
+        cards=joined(_card(one, one, details) for one in found),
     )
+
+
+def decided(one: Mapping[str, Any]) -> Html:
+    """A text, or a row of a table, and what of it decided an answer; no truth is told."""
+    return _cells(one, one) if "cells" in one else _text(one, one)
 
 
 def _legend(explained: Sequence[Mapping[str, Any]]) -> Html:
     if not explained:
         return html("")
+    if "picture" in explained[0]:
+        return LEGEND_OF_PICTURES
     return LEGEND_OF_CELLS if "cells" in explained[0] else LEGEND
 
 
-def _card(one: Mapping[str, Any], explained: Mapping[str, Any] | None) -> Html:
-    told = _cells(one, explained) if "cells" in one else _text(one, explained)
+def _card(
+    one: Mapping[str, Any], explained: Mapping[str, Any] | None, details: Mapping[str, Any]
+) -> Html:
+    if "picture" in one:
+        told = gallery.shot(details, one, explained["overlay"] if explained else None)
+    else:
+        told = _cells(one, explained) if "cells" in one else _text(one, explained)
     return html(
         "<article>{told}<dl>{facts}</dl></article>", told=told, facts=_facts(one, explained)
     )

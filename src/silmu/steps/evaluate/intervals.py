@@ -34,7 +34,7 @@ Drawn = tuple[NDArray[np.float64], NDArray[np.float64]]
 _AT_ONCE = 2_000_000
 _LARGE = 20_000
 _NARROW = 16
-_PROPORTIONS = ("accuracy", "interval_coverage")
+_PROPORTIONS = ("accuracy", "top_5_accuracy", "interval_coverage")
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:

@@ -33,6 +33,9 @@ PRIMARY = {
 SEVERAL = "r2"
 """Of numbers in different units only this one can be told together: its mean over the targets."""
 
+TOP = 5
+"""Of more labels than so many it is also told how often the true one is among the first of them."""
+
 PROMISED = 0.9
 """The share of true numbers that a model's intervals are to hold."""
 
@@ -142,6 +145,8 @@ def row_sums(scored: Scored) -> Sums:
         hits = true.multiply(scored.right[:, None]).tocsr()
         steps = np.abs(scored.predictions - scored.targets).astype(np.float64)
         extra: Sums = {"steps": np.stack([steps, steps**2], axis=1)}
+        if scored.kind == "single" and labels > TOP:
+            extra["top"] = _among_the_first(scored.targets, probabilities)
     above, below = _placements(true if several else cast("Any", true).toarray(), probabilities)
     return {
         "n": ones,
@@ -196,6 +201,8 @@ def measure(kind: str, totals: Totals) -> dict[str, NDArray[np.float64]]:
             "log_loss": loss,
             "expected_calibration_error": gaps.sum(axis=-1) / n,
         }
+        if "top" in totals:
+            found[f"top_{TOP}_accuracy"] = totals["top"][..., 0] / n
         if kind == "ordered":
             found["mean_absolute_error"] = totals["steps"][..., 0] / n
             found["quadratic_kappa"] = _quadratic_kappa(totals)
@@ -233,6 +240,17 @@ def measure_primary(kind: str, totals: Totals) -> NDArray[np.float64]:
 def _one_hot(codes: NDArray[Any], labels: int) -> Any:
     rows = np.arange(len(codes))
     return sparse.csr_matrix((np.ones(len(codes)), (rows, codes)), (len(codes), labels))
+
+
+def _among_the_first(
+    targets: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Which true labels are among the best five; of equal scores the first label comes first."""
+    own = np.take_along_axis(probabilities, targets[:, None], axis=1)
+    labels = np.arange(probabilities.shape[1], dtype=np.int64)
+    before = np.less(labels, targets[:, None])
+    ahead = np.greater(probabilities, own) | (np.equal(probabilities, own) & before)
+    return np.less(ahead.sum(axis=1, keepdims=True), TOP).astype(np.float64)
 
 
 def _macro(by_label: NDArray[np.float64]) -> NDArray[np.float64]:

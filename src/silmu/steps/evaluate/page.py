@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from silmu.steps.evaluate import charts, columns, examples, measured, said, searched
+from silmu.steps.evaluate import charts, columns, examples, gallery, measured, said, searched
 from silmu.steps.evaluate.charts import Row
+from silmu.steps.evaluate.image import learnt
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
-from silmu.steps.evaluate.style import STYLE
+from silmu.steps.evaluate.sheet import sheet
 from silmu.steps.evaluate.words import (
     baseline_name,
     baselines,
@@ -48,36 +49,12 @@ def page(report: Mapping[str, Any], *, run: Mapping[str, Any]) -> str:
             machine, date         where and when, in words
             command               what repeats the run
     """
-    parts = [part for part in _sections(report, run) if part[2]]
-    links = joined(html('<a href="#{id}">{title}</a>', id=i, title=t) for i, t, _ in parts)
-    body = joined(
-        html(
-            '<section id="{id}" aria-labelledby="{id}-title"><h2 id="{id}-title">{title}</h2>'
-            "{content}</section>",
-            id=name,
-            title=title,
-            content=content,
-        )
-        for name, title, content in parts
-    )
-    filled = html(
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        "<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        '{head}\n<main>\n<nav aria-label="Parts of the report">{links}</nav>\n{body}\n</main>\n'
-        "<footer>{footer}</footer>\n</body>\n</html>\n",
+    return sheet(
+        _sections(report, run),
         title=f"{shortened(_data(report).get('name', 'report'))}: {report.get('task', '')}",
-        style=Html(STYLE),
         head=_head(report, run),
-        links=links,
-        body=body,
         footer=_footer(run),
     )
-    return str(filled)
 
 
 def _sections(
@@ -88,7 +65,8 @@ def _sections(
     yield "comparison", "Beside the baselines", measured.comparison(report)
     yield "numbers", "Said and true", said.scatter(report, details)
     yield "targets", "By target", said.per_target(report, details)
-    yield "confusions", "Confusions", measured.confusion(details)
+    matrix = [measured.confusion(details), gallery.confused(details)]
+    yield "confusions", "Confusions", joined(one for one in matrix if one) or None
     yield "labels", "By label", measured.per_class(report, details)
     yield "importance", "Which columns matter", columns.importance(details)
     yield "dependence", "How answers depend on them", columns.dependence(report, details)
@@ -99,7 +77,10 @@ def _sections(
     yield "trust", "What a score is worth", measured.reliability(details)
     yield "search", "Search for settings", searched.table(run)
     yield "training", "Training", measured.training(run)
+    yield "augmented", "What training saw", gallery.augmented(details)
+    yield "layers", "What each layer has learnt", learnt.section(part(details, "layers"))
     yield "mistakes", "Worst mistakes", examples.worst(details)
+    yield "best", "Surest right answers", gallery.best(details)
     yield "typical", "Typical answers", examples.typical(details)
     yield "data", "Data", _data_section(report, run)
     yield "repeat", "Settings, and how to repeat it", _settings(report, run)

@@ -5,7 +5,7 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
 
     format       1
     task         "text-classification", "tabular-regression", ...
-    rows         what rows are: "texts" | "rows", of a table
+    rows         what rows are: "texts" | "pictures" | "rows", of a table
     kind         "single" | "multiple" | "ordered" | "number"
     labels       ["fresh", ...]; [] for number
     targets      the names of several numbers that are told at once, else []
@@ -22,7 +22,8 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
     metric       the name of the metric that counts, such as "accuracy"
     metrics      {name: Metric}; {} where a file has no labels. Names by kind:
                  single    accuracy balanced_accuracy f1_macro roc_auc log_loss
-                           expected_calibration_error
+                           expected_calibration_error, and of more than five labels
+                           top_5_accuracy (the true one is among the best five)
                  ordered   those of single, mean_absolute_error (in steps), quadratic_kappa
                  multiple  f1_macro f1_micro accuracy (all labels right) hamming_loss roc_auc
                            log_loss
@@ -32,10 +33,10 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                            and interval_coverage, both means over the targets: errors in
                            different units have no mean
     baselines    {"majority": {name: Metric}, "tfidf": {name: Metric}}; of a table "linear" and
-                 "boosted_trees" for "tfidf"; of number, "median" stands in for "majority", and
-                 "mean" of several numbers; {} for a file of new data
-    comparison   null, or {"metric", "against": "tfidf" or "boosted_trees", "difference", "low",
-                 "high",
+                 "boosted_trees" for "tfidf", of pictures "k_nearest"; of number, "median"
+                 stands in for "majority", and "mean" of several numbers; {} for a file of new data
+    comparison   null, or {"metric", "against": "tfidf", "boosted_trees" or "k_nearest",
+                 "difference", "low", "high",
                  "verdict": "better" | "worse" | "no clear difference", "sentence",
                  "mcnemar": null or {"only_model", "only_baseline", "p"},
                  "others": {"majority": {the same keys but others}}}; a difference above 0 is
@@ -52,7 +53,8 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     "baselines": {baseline: {name: Metric}}, "scatter": as below}]
       promised      null, or the share of true numbers that intervals are to hold
       slices        [{"column", "value", "n", "metric", "score": Metric}]; column "(script)" is
-                    the writing system; of a table also the parts of the columns that matter most
+                    the writing system; of a table also the parts of the columns that matter most;
+                    of pictures also "(size)", "(shape)", "(colour)", "(format)", "(brightness)"
       sliced        of a table, of how many rows the slices are told
       lengths       [{"from", "to", "unit": "words" | "characters", "n", "metric",
                     "score": Metric}], shortest first
@@ -73,19 +75,30 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     label got. Of multiple, label and prediction are lists, score is that of the
                     label told most wrongly, label_score null. Of number, label and prediction
                     are numbers, of several {target: x}, and the scores null. Of a table, for
-                    text, "cells": [[column, value]], those that matter most first
+                    text, "cells": [[column, value]], those that matter most first; of pictures
+                    "picture", what its file is called
       attributions  [{"row", "label", "prediction", "kind": "mistake" | "typical", "of": label
                     whose score is explained, "score", "pieces": [[text, weight], ...]}]; the
                     pieces joined are the text; weight is how far the score falls without the
                     piece. Of a table, for pieces, "cells": [[column, value, weight]]: how far it
-                    falls with what most rows of the training have
+                    falls with what most rows of the training have. Of pictures "picture",
+                    "saliency": [[how far it falls where a part is covered]], and "overlay", that
+                    as a picture
+      best          of pictures, as worst: the right answers that it was surest of
+      confused      of pictures [{"true", "said", "n", "examples": [{"row", "picture", "score"}]}],
+                    the pair that is confused most often first
+      pictures      {row: {"src", "width", "height"}} of all rows that are named in the four above
+      augmented     null, or of the test split {"src", "width", "height"}: pictures as training saw
+                    them
+      layers        null, or of pictures of the test split what each layer has learnt, on validation
+                    pictures: as `image.layers.details` lays it out
       thresholds    null, or of multiple [x a label]
       baselines     {"majority": {"title"}, "tfidf": {"title", "chosen": "words" | "characters",
                     "metric", "validation": {"words": x, "characters": x}, "rows": fitted on,
                     "capped": bool, "fitted": hex, the hash of what was fitted}}; of a table the
-                    same, with a choice only where it has texts
+                    same, with a choice only where it has texts; of pictures a choice of k
       bootstrap     {"resamples", "by": "row" or the group column, "units": how many, "seed"}
-      drift         null, or of a file of new texts [{"what", "train", "here", "difference",
+      drift         null, or of new texts or pictures [{"what", "train", "here", "difference",
                     "low", "high", "clear": bool}]
       columns       of a file of new rows of a table {"rows": {"train", "here"}, "from": "run" |
                     "model", "repeated": rows that were in the training, or null, "columns": [

@@ -24,7 +24,7 @@ from silmu import registry, store
 from silmu.errors import InputError, UnknownTaskError
 from silmu.pipelines import pipeline
 from silmu.runtime import weights
-from silmu.steps.collect.dataset import Dataset
+from silmu.steps.collect.dataset import BATCH, Dataset
 
 if TYPE_CHECKING:
     from silmu.steps.evaluate.baselines import Baseline
@@ -96,6 +96,9 @@ class Scorer(ABC):
 
     strong: ClassVar[str]
     """The baseline that a model is compared with."""
+
+    at_once: ClassVar[int] = BATCH
+    """Rows that are asked together; where one of them cannot be answered, halves of them again."""
 
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
@@ -176,7 +179,7 @@ class Scorer(ABC):
         spans: list[NDArray[Any]] = []
         failed: list[tuple[int, str]] = []
         start = 0
-        for batch in _batches(dataset, names, chosen):
+        for batch in _batches(dataset, names, chosen, self.at_once):
             answers, errors = self._answered(batch)
             failed.extend((start + place, error) for place, error in errors)
             seen.add(batch, answers)
@@ -260,13 +263,13 @@ def _joined(parts: Sequence[Answers], half: int) -> Answers:
 
 
 def _batches(
-    dataset: Dataset, names: Sequence[str], chosen: NDArray[np.bool_] | None
+    dataset: Dataset, names: Sequence[str], chosen: NDArray[np.bool_] | None, size: int
 ) -> Iterator[pa.Table]:
     start = 0
-    for batch in dataset.batches(names):
-        size = batch.num_rows
+    for batch in dataset.batches(names, size):
+        count = batch.num_rows
         if chosen is not None:
-            batch = batch.take(pa.array(np.flatnonzero(chosen[start : start + size])))
-        start += size
+            batch = batch.take(pa.array(np.flatnonzero(chosen[start : start + count])))
+        start += count
         if batch.num_rows:
             yield pa.Table.from_batches([batch])

@@ -114,6 +114,7 @@ td.plot{padding:0}
 white-space:nowrap}
 .matrix-row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));
 gap:1.5rem 3rem;align-items:start}
+.matrix-row.tall{grid-template-columns:1fr}
 .matrix th,.matrix td{border:0!important;padding:.5rem .625rem}
 .matrix thead th{text-align:center;color:var(--ink);font-weight:500}
 .matrix thead td{padding-left:0;white-space:nowrap}
@@ -123,6 +124,7 @@ font-weight:500;vertical-align:middle;padding-left:0}
 border-radius:.25rem;font-variant-numeric:tabular-nums;
 background:rgb(var(--blue-rgb)/calc(.05 + var(--s)*.55))}
 .matrix td.miss{background:rgb(var(--warm-rgb)/calc(.04 + var(--s)*.7))}
+.matrix.steep td.hit,.matrix.steep td.miss{min-width:3.25rem;padding:.25rem}
 .steep thead th{vertical-align:bottom;padding-bottom:.375rem}
 .steep thead th span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:11rem;
 display:inline-block;white-space:nowrap}
@@ -164,6 +166,28 @@ article .cells dd{font-weight:400;overflow-wrap:anywhere}
 article .cells .fig{font-size:.8125rem;color:var(--soft)}
 .cut{font-size:.8125rem;color:var(--amber-ink);background:var(--amber);padding:.0625rem .375rem;
 border-radius:.1875rem;white-space:nowrap}
+.shot{display:flex;gap:.75rem;flex-wrap:wrap}
+.shot img,.strip img{width:6rem;height:6rem;object-fit:contain;background:var(--paper);
+border-radius:.25rem}
+.pixels{image-rendering:pixelated}
+.photo{image-rendering:auto}
+.gone{display:inline-flex;width:6rem;height:6rem;align-items:center;justify-content:center;
+background:var(--line);border-radius:.25rem;font-size:.75rem;color:var(--soft)}
+.file{margin:0;font-size:.75rem;color:var(--soft);overflow-wrap:anywhere}
+.strip{display:flex;flex-wrap:wrap;gap:.75rem}
+.strip figure{width:6rem}
+.strip figcaption{margin:0;font-weight:400}
+.sheet{overflow-x:auto}
+.sheet img{max-width:100%;height:auto}
+.raster{display:block;image-rendering:pixelated;height:3rem;width:auto;max-width:100%}
+.raster.tall{height:6rem}
+.raster.wide{height:auto;width:min(100%,40rem)}
+.raster.map{height:auto;width:min(100%,20rem);image-rendering:auto}
+.walk{display:grid;grid-template-columns:8rem 1fr;gap:1rem 1.5rem;margin:0 0 1rem}
+.walk ol{list-style:none;margin:0;padding:0;display:grid;gap:.5rem}
+.walk li{display:grid;grid-template-columns:7rem auto 1fr;gap:.25rem 1rem;align-items:center;
+margin:0;font-size:.8125rem}
+.walk li small{display:block}
 .words{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:.125rem .875rem;
 font-size:.8125rem;color:var(--soft);font-variant-numeric:tabular-nums}
 .words li{margin:0}
@@ -207,6 +231,9 @@ h1{font-size:1.75rem}
 section{padding:2rem 0}
 .headline{grid-template-columns:1fr;padding:1.25rem 0}
 .number{font-size:3.5rem}
+.walk{grid-template-columns:1fr}
+.walk li{grid-template-columns:1fr}
+.raster{height:auto}
 .forest,.forest tbody,.forest thead{display:block}
 .forest tr{display:grid;grid-template-columns:1fr auto;padding-bottom:.375rem}
 .forest tbody tr{align-items:baseline}

@@ -21,6 +21,7 @@ LINES = 12
 """and so many lines."""
 
 NAMES = {
+    "top_5_accuracy": "top-5 accuracy",
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
     "roc_auc": "AUC",
@@ -29,6 +30,16 @@ NAMES = {
     "hamming_loss": "Hamming loss",
     "r2": "R\u00b2",
 }
+
+MEASURED = {
+    "(script)": "writing system",
+    "(size)": "shorter side in pixels",
+    "(shape)": "shape",
+    "(brightness)": "brightness",
+    "(colour)": "colour",
+    "(format)": "file format",
+}
+"""What was measured of rows, and is told like a column."""
 
 # Letters that are not seen but change what is: controls, marks of direction, the invisible ones,
 # halves of pairs. A line's end and a tab are left.
@@ -197,8 +208,12 @@ def conversion(units: Mapping[str, Any]) -> str:
 
 
 def column_name(name: str) -> str:
-    """A column as it is spoken of; the writing system is none of the data's own."""
-    return "writing system" if name == "(script)" else name
+    """A column as it is spoken of, also one that is none of the data's own.
+
+    >>> column_name("(script)"), column_name("store")
+    ('writing system', 'store')
+    """
+    return MEASURED.get(name, name)
 
 
 def labels_told(value: Any) -> str:

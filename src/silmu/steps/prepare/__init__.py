@@ -20,7 +20,7 @@ from silmu.runtime.folder import Folder
 from silmu.runtime.processor import FILE as PROCESSOR_FILE
 from silmu.runtime.processor import Processor
 from silmu.runtime.text import Tokenizer
-from silmu.steps.prepare.settings import TableSettings, TextSettings
+from silmu.steps.prepare.settings import ImageSettings, TableSettings, TextSettings
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -160,6 +160,43 @@ def prepare_tables(
     chosen.check_names(dataset.roles.input)
     split, labels, targets = deal(dataset, tables.keys(dataset), chosen)
     return tables.write_tables(dataset, folder, chosen, split, labels, targets)
+
+
+def prepare_images(
+    dataset: Dataset,
+    folder: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    backbone: str | Path | None = None,
+) -> Prepared:
+    """Splits a dataset, and makes the pictures of training and validation into pixels of one size.
+
+    Args:
+        dataset: of pictures, and one or more targets.
+        folder: where to leave it, which must not exist.
+        settings: by the names of `ImageSettings`.
+        backbone: a model folder whose image processor is used; else one is fitted here.
+
+    Raises:
+        UsageError: a setting that does not fit the columns.
+        InputError: too few pictures, labels, or examples of a label; or a picture has changed.
+        MissingExtraError: `silmu[data,image]` is not installed.
+    """
+    extras.require("data")
+    extras.require("image")
+    from silmu.steps.collect import pictures
+    from silmu.steps.prepare import images, splits
+    from silmu.steps.prepare.deal import deal
+
+    chosen = ImageSettings.of(settings or {})
+    if backbone is not None and chosen.image_size is not None:
+        raise UsageError(
+            "image_size is set, and a model that is fine-tuned reads pictures of its own size",
+            hint="leave it out, or learn from nothing: --network resnet",
+        )
+    keys = splits.Keys(*pictures.keys(dataset, chosen.near_duplicates))
+    split, labels, targets = deal(dataset, keys, chosen)
+    return images.write_images(dataset, folder, chosen, split, labels, targets, backbone)
 
 
 def _fit_tokenizer(

@@ -137,3 +137,23 @@ class TableSettings(Settings):
                         f"{', '.join(f'`{one}`' for one in inputs)}",
                         hint=f"did you mean `{near[0]}`?" if near else None,
                     )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(Settings):
+    """How pictures become pixels.
+
+    Attributes:
+        near_duplicates: whether near duplicates, and not only equal pictures, stay together.
+        image_size: pixels of the longer side that is read; None for what suits the pictures.
+    """
+
+    leaves_out = True
+
+    near_duplicates: bool = True
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and not 8 <= self.image_size <= 2048:
+            raise UsageError(f"image_size is {self.image_size}; it must be from 8 to 2048 pixels")

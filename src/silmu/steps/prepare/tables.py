@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
@@ -14,16 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from silmu import store
-from silmu.errors import CorruptError, InputError
+from silmu.errors import InputError
 from silmu.runtime.columns import IgnoredColumn
 from silmu.runtime.table import Table
 from silmu.steps.prepare import prepared, splits
 from silmu.steps.prepare import schema as schemas
+from silmu.steps.prepare.arrays import open_array, write_array, write_head
 from silmu.steps.prepare.columns import fit_column
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from numpy.typing import NDArray
 
     from silmu.steps.collect.dataset import Dataset
@@ -55,25 +54,16 @@ class TableFeatures:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.numbers = self._open("numbers")
-        self.categories = self._open("categories")
-        self.targets = self._open("targets")
-        self.rows = self._open("rows")
+        self.numbers = open_array(self.folder / "numbers.npy")
+        self.categories = open_array(self.folder / "categories.npy")
+        self.targets = open_array(self.folder / "targets.npy")
+        self.rows = open_array(self.folder / "rows.npy")
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __reduce__(self) -> tuple[type[TableFeatures], tuple[str]]:
         return TableFeatures, (str(self.folder),)
-
-    def _open(self, name: str) -> NDArray[Any]:
-        path = self.folder / f"{name}.npy"
-        try:
-            # A file of no numbers cannot be mapped.
-            empty = np.load(path, allow_pickle=False, mmap_mode=None) if _is_small(path) else None
-            return np.load(path, allow_pickle=False, mmap_mode="r") if empty is None else empty
-        except (OSError, ValueError) as error:
-            raise CorruptError(f"`{path}` cannot be read: {error}") from error
 
 
 def features(found: prepared.Prepared, split: str) -> TableFeatures:
@@ -126,15 +116,15 @@ def write_tables(
             rows = np.flatnonzero(split.sides == side).astype(np.int64)
             place = f"{prepared.FEATURES}/{name}"
             with writer.open(f"{place}/rows.npy") as file:
-                _write_array(file, rows)
+                write_array(file, rows)
             with writer.open(f"{place}/targets.npy") as file:
-                _write_array(file, targets[rows])
+                write_array(file, targets[rows])
             with (
                 writer.open(f"{place}/numbers.npy") as numbers,
                 writer.open(f"{place}/categories.npy") as categories,
             ):
-                _write_head(numbers, (len(rows), table.num_numbers), "<f4")
-                _write_head(categories, (len(rows), len(table.sizes)), "<i8")
+                write_head(numbers, (len(rows), table.num_numbers), "<f4")
+                write_head(categories, (len(rows), len(table.sizes)), "<i8")
                 for cells_of in _some(dataset, rows, [one.name for one in table.read]):
                     arrays = table.arrays(cells_of).arrays
                     if "numbers" in arrays:
@@ -239,16 +229,3 @@ def _as_text(column: Any) -> Any:
         return column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested, or bytes that are no text
         return pa.array([None if one is None else str(one) for one in column.to_pylist()])
-
-
-def _write_array(file: BinaryIO, array: NDArray[Any]) -> None:
-    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _write_head(file: BinaryIO, shape: tuple[int, ...], kind: str) -> None:
-    head: Mapping[str, Any] = {"descr": kind, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, dict(head))
-
-
-def _is_small(path: Path) -> bool:
-    return path.stat().st_size < 4096

@@ -17,6 +17,7 @@ from torch import nn
 
 from silmu import registry, store
 from silmu.errors import UnsupportedModelError
+from silmu.networks.images import ImageNetwork
 from silmu.networks.texts import TextNetwork
 from silmu.runtime import weights
 from silmu.steps.train import served
@@ -64,8 +65,11 @@ def write_model(
         return (answer if isinstance(answer, torch.Tensor) else answer.logits).numpy()
 
     with store.new_folder(target, meta={"task": served.HEAD, **(meta or {})}) as writer:
-        _write_network(writer, network, served.labels_of(prepared) | extra)
-        served.finish(writer, Path(target).name, logits, prepared, thresholds)
+        write_network(writer, network, served.labels_of(prepared) | extra)
+        served.finish(
+            *(writer, Path(target).name, served.HEAD, prepared, thresholds),
+            lambda pipe: served.compare(pipe, logits, prepared),
+        )
     return Path(target)
 
 
@@ -79,14 +83,24 @@ def finished(network: nn.Module, prepared: Prepared, temperature: float = 1.0) -
         network = cast("Any", network).merge_and_unload().eval()
     if prepared.kind == "number":
         scale = Scale.of(prepared.features("train").targets)
-        _rescale(network, 1, float(scale.deviation), float(scale.mean))
+        rescale(network, 1, float(scale.deviation), float(scale.mean))
     elif temperature != 1:
-        _rescale(network, len(prepared.labels), 1 / temperature, 0.0)
+        rescale(network, len(prepared.labels), 1 / temperature, 0.0)
     return network
 
 
-def _write_network(writer: store.FolderWriter, network: nn.Module, values: dict[str, Any]) -> None:
-    if isinstance(network, TextNetwork):
+def write_network(writer: store.FolderWriter, network: nn.Module, values: dict[str, Any]) -> None:
+    """Writes config.json and model.safetensors.
+
+    Args:
+        writer: of a model folder.
+        network: one of silmu's own, or of transformers.
+        values: more keys for config.json.
+
+    Raises:
+        UnsupportedModelError: silmu has no graph for the network.
+    """
+    if isinstance(network, TextNetwork | ImageNetwork):
         text = json.dumps(network.config.to_dict() | values, ensure_ascii=False, indent=1)
         writer.write("config.json", f"{text}\n".encode())
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -113,8 +127,12 @@ def _write_network(writer: store.FolderWriter, network: nn.Module, values: dict[
             logging.enable_progress_bar()
 
 
-def _rescale(network: nn.Module, outputs: int, factor: float, shift: float) -> None:
-    """Puts a factor and a shift of what comes out into the last layer."""
+def rescale(network: nn.Module, outputs: int, factor: float, shift: float) -> None:
+    """Puts a factor and a shift of what comes out into the last layer.
+
+    Raises:
+        UnsupportedModelError: there is no layer that they can be put into.
+    """
     linear = [one for one in network.modules() if isinstance(one, nn.Linear)]
     last: list[nn.Module] = [*[one for one in linear if one.out_features == outputs][-1:]]
     if isinstance(network, TextNetwork) and network.bag is not None:

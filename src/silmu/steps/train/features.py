@@ -1,4 +1,4 @@
-"""What an encoder gives for the texts of a run, kept in parts so that a kill loses little.
+"""What an encoder gives for the examples of a run, kept in parts so that a kill loses little.
 
     4-train/features/train-00000/    vectors.safetensors
     4-train/features/train-00001/
@@ -23,15 +23,14 @@ from safetensors.numpy import save as packed
 
 from silmu import store
 from silmu.errors import CorruptError
-from silmu.graphs.silmu_probe import POOLINGS
 from silmu.runtime import session, weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from silmu.runtime.folder import Folder
-    from silmu.steps.design.probe import Encoder
-    from silmu.steps.prepare.prepared import Features, Prepared
+    from silmu.steps.design.encoders import Encoder
+    from silmu.steps.prepare.prepared import Prepared
     from silmu.steps.train.progress import Progress
 
 logger = logging.getLogger("silmu")
@@ -57,7 +56,7 @@ class Vectors:
         self._parts: dict[str, list[Path]] = {}
 
     def load(self, split: str, pooling: str) -> NDArray[np.float32]:
-        """(rows, size) of a split, by one of POOLINGS."""
+        """(rows, size) of a split, by one of the encoder's poolings."""
         parts = [load_file(path / VECTORS) for path in self._parts[split]]
         found = np.concatenate([part[pooling] for part in parts])
         order = np.argsort(np.concatenate([part["rows"] for part in parts]), kind="stable")
@@ -77,7 +76,7 @@ class Vectors:
 
 
 def read(
-    encoder: Encoder,
+    encoder: Encoder[Any],
     prepared: Prepared,
     batches: Mapping[str, Sequence[NDArray[np.int64]]],
     folder: Path,
@@ -87,7 +86,7 @@ def read(
 
     Args:
         encoder: that of the design.
-        prepared: whose texts are read.
+        prepared: what is read.
         batches: examples by their numbers, by split.
         folder: `4-train/` of a run.
         progress: what shows how it goes.
@@ -97,18 +96,18 @@ def read(
     total = sum(len(batch) for several in batches.values() for batch in several)
     done, begun, here = 0, time.monotonic(), 0
     for split, several in batches.items():
-        features, rest, paths = prepared.features(split), iter(several), list[Path]()
+        examples, rest, paths = encoder.examples(prepared, split), iter(several), list[Path]()
         while part := list(islice(rest, PART)):
             path = found.folder / f"{split}-{len(paths):05d}"
             rows = np.concatenate(part)
             meta = made_by | {"examples": hashlib.sha256(rows.tobytes()).hexdigest()}
-            if not _is_there(path, meta):
+            if not _is_there(path, meta, encoder.many):
                 if here == 0 and done:
-                    progress.note(f"going on after {done:,} of {total:,} texts")
-                for place, vectors in _parts(encoder, features, part, path, meta):
+                    progress.note(f"going on after {done:,} of {total:,} {encoder.many}")
+                for place, vectors in _parts(encoder, examples, part, path, meta):
                     here += vectors
                     left = (time.monotonic() - begun) / here * (total - done - place)
-                    progress.part(done + place, total, "texts read", left)
+                    progress.part(done + place, total, f"{encoder.many} read", left)
             done += len(rows)
             paths.append(path)
         found.add(split, paths)
@@ -116,8 +115,8 @@ def read(
 
 
 def _parts(
-    encoder: Encoder,
-    features: Features,
+    encoder: Encoder[Any],
+    examples: Any,
     part: Sequence[NDArray[np.int64]],
     path: Path,
     meta: Mapping[str, Any],
@@ -127,11 +126,11 @@ def _parts(
     several: list[dict[str, NDArray[np.float32]]] = []
     done = 0
     for batch in part:
-        several.append(encoder.read(features, batch))
+        several.append(encoder.read(examples, batch))
         done += len(batch)
         yield done, len(batch)
     tensors: dict[str, NDArray[Any]] = {
-        name: np.concatenate([one[name] for one in several]) for name in POOLINGS
+        name: np.concatenate([one[name] for one in several]) for name in encoder.sizes
     }
     tensors["rows"] = np.concatenate(part)
     tensors["seconds"] = np.array([time.monotonic() - start])
@@ -139,14 +138,14 @@ def _parts(
         writer.write(VECTORS, packed(tensors))
 
 
-def _is_there(path: Path, meta: Mapping[str, Any]) -> bool:
+def _is_there(path: Path, meta: Mapping[str, Any], many: str) -> bool:
     if not path.exists():
         return False
     try:
         if store.verify(path).meta == meta:
             return True
     except CorruptError as error:
-        logger.warning("%s; its texts are read again", error.message)
+        logger.warning("%s; its %s are read again", error.message, many)
     store.remove(path)
     return False
 

@@ -147,6 +147,8 @@ class Outcome:
     """Why it ended: `epochs`, `max_steps`, `patience` or `hopeless`."""
     steps: int
     """How many steps were done in all."""
+    waiting: float = 0.0
+    """The share of the time in which the network waited for its examples."""
 
 
 def fit(
@@ -269,7 +271,7 @@ class _Loop:
         self.due = False
         self.saved_at = self.began = time.monotonic()
         self.earlier = self.state.seconds
-        self.line_at, self.line_examples = self.began, 0
+        self.line_at, self.line_examples, self.line_waited = self.began, 0, 0.0
         try:
             return self._train()
         except Interrupted:
@@ -329,7 +331,9 @@ class _Loop:
         loss: Tensor | float = 0.0
         weight: Tensor | float = 0.0
         for n, _ in enumerate(self.plan.pieces(step)):
+            asked = time.monotonic()
             batch = next(batches)
+            self.line_waited += time.monotonic() - asked
             if device.type != "cpu":
                 batch = {key: one.to(device, non_blocking=True) for key, one in batch.items()}
             # So that dropout follows from the place alone, whatever was drawn before it.
@@ -393,12 +397,14 @@ class _Loop:
             mean = state.summed / state.counted
             state.summed, state.counted = 0.0, 0
             schedule = share(self.training.schedule, self.training.warmup, step - 1, self.total)
+            passed = max(now - self.line_at, 1e-9)
             self._log(
                 loss=mean,
                 learning_rate=self.training.learning_rate * schedule,
-                examples_per_second=round(self.line_examples / max(now - self.line_at, 1e-9), 2),
+                examples_per_second=round(self.line_examples / passed, 2),
+                waiting=round(self.line_waited / passed, 4),
             )
-            self.line_at, self.line_examples = now, 0
+            self.line_at, self.line_examples, self.line_waited = now, 0, 0.0
         epoch, size = self.plan.epoch_of(step - 1) + 1, self.training.batch_size
         self.progress.step(step, self.total, epoch, self.training.epochs, loss, size)
 
@@ -409,6 +415,12 @@ class _Loop:
         self.state.lines.append(json.dumps(line, allow_nan=False))
         if self.board is not None:
             self.board.add(line)
+
+    def _waiting(self) -> float:
+        """The share of the time that was spent waiting, by the lines of the log."""
+        lines = [json.loads(line) for line in self.state.lines]
+        shares = [float(line["waiting"]) for line in lines if "waiting" in line]
+        return sum(shares) / len(shares) if shares else 0.0
 
     def _seconds(self) -> float:
         return self.earlier + time.monotonic() - self.began
@@ -550,6 +562,7 @@ class _Loop:
             "seconds": state.seconds,
             "stopped": stopped,
             "steps": state.step,
+            "waiting": self._waiting(),
             "folder": best.folder,
         }
         if self.ranks.leads:

@@ -91,13 +91,20 @@ class Optimizer:
             part.state.clear()
             for group in part.param_groups:
                 for parameter in group["params"]:
-                    if names[id(parameter)] in states:
-                        part.state[parameter] = states[names[id(parameter)]]
+                    if (own := states.get(names[id(parameter)])) is not None:
+                        part.state[parameter] = {k: _laid(v, parameter) for k, v in own.items()}
 
     @property
     def num_bytes(self) -> int:
         """How much the optimizers remember, once they have begun."""
         return sum(2 * one.numel() * one.element_size() for one in self.parameters)
+
+
+def _laid(value: Any, parameter: Tensor) -> Any:
+    """A tensor in memory as its parameter is: a fused step reads both from their beginnings."""
+    if not isinstance(value, Tensor) or value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _settings(group: dict[str, Any], learning_rate: float) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""Trains a probe: reads all texts once, compares heads on the validation split, keeps the best.
+"""Trains a probe: reads all examples once, compares heads on the validation split, keeps the best.
 
-Nothing is drawn by chance but which texts are read, where they are not all, and that follows from
-the seed; so a run that was killed ends with the same weights.
+Nothing is drawn by chance but which examples are read, where they are not all, and that follows
+from the seed; so a run that was killed ends with the same weights.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +18,16 @@ import numpy as np
 from silmu import store
 from silmu.graphs import silmu_probe
 from silmu.runtime import weights
-from silmu.steps.design.probe import Encoder, batches, chosen
+from silmu.steps.design.encoders import chosen
 from silmu.steps.prepare.thresholds import choose_thresholds
-from silmu.steps.train import features, linear, served
+from silmu.steps.train import features, linear, served, served_images
 from silmu.steps.train.calibration import temperature
 from silmu.steps.train.validation import METRICS, Scale, loss, measured, sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.runtime.folder import Folder
+    from silmu.steps.design.encoders import Encoder, Examples
     from silmu.steps.prepare.prepared import Prepared
     from silmu.steps.train.linear import Head
     from silmu.steps.train.progress import Progress
@@ -41,6 +40,9 @@ PATIENCE = 3
 
 CANDIDATES = "candidates.json"
 
+COMPARES = {"text-classification": served.compare, "image-classification": served_images.compare}
+"""What refuses a model folder that does not answer as it should, by task."""
+
 
 @final
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Outcome:
 
     Attributes:
         head: for vectors as they come, in the user's unit, and as certain as it is right.
-        pooling: one of `graphs.silmu_probe.POOLINGS`.
+        pooling: one of the encoder's.
         strength: one of `linear.STRENGTHS`.
         metric: by what heads were compared, and how good this one is on the validation split.
         thresholds: from what score on each of several labels is told.
@@ -69,7 +71,7 @@ class Outcome:
 
 
 def fit(
-    encoder: Encoder,
+    encoder: Encoder[Any],
     prepared: Prepared,
     settings: Mapping[str, Any],
     folder: Path,
@@ -84,15 +86,15 @@ def fit(
         folder: `4-train/` of the run; vectors and `candidates.json` are left there.
         progress: what shows how it goes.
     """
-    train, validation = prepared.features("train"), prepared.features("validation")
+    train, validation = (encoder.examples(prepared, split) for split in ("train", "validation"))
     parts = {
-        "train": chosen(train.lengths, settings["max_steps"], settings["seed"]),
-        "validation": batches(validation.lengths),
+        "train": chosen(encoder.batches(train), settings["max_steps"], settings["seed"]),
+        "validation": encoder.batches(validation),
     }
     vectors = features.read(encoder, prepared, parts, folder, progress)
     start = time.monotonic()
-    task = _Task(prepared, vectors, settings)
-    found = [one for pooling in silmu_probe.POOLINGS for one in task.compared(pooling, progress)]
+    task = _Task(prepared, vectors, train, validation, settings)
+    found = [one for pooling in encoder.sizes for one in task.compared(pooling, progress)]
     store.write_file(folder / CANDIDATES, _listed(found, task.metric))
     return task.finished(task.best(found), start)
 
@@ -111,7 +113,12 @@ class _Task:
     """What is learnt of a prepared data set."""
 
     def __init__(
-        self, prepared: Prepared, vectors: features.Vectors, settings: Mapping[str, Any]
+        self,
+        prepared: Prepared,
+        vectors: features.Vectors,
+        train: Examples,
+        validation: Examples,
+        settings: Mapping[str, Any],
     ) -> None:
         self.kind = prepared.kind
         self.vectors = vectors
@@ -119,8 +126,7 @@ class _Task:
         self.outputs = len(prepared.labels) or 1
         self.weights = prepared.class_weights if settings.get("class_weights") else None
         rows = vectors.rows["train"]
-        told = prepared.features("train").targets[rows]
-        seen = prepared.features("validation").targets
+        told, seen = train.targets[rows], validation.targets
         self.scale = Scale.of(told) if prepared.kind == "number" else None
         inward = self.scale.inward if self.scale is not None else np.asarray
         self.targets, self.sought = inward(told), inward(seen)
@@ -199,7 +205,7 @@ def _listed(found: list[Candidate], metric: str) -> bytes:
 
 def write_model(
     target: Path,
-    encoder: Encoder,
+    encoder: Encoder[Any],
     outcome: Outcome,
     prepared: Prepared,
     *,
@@ -208,8 +214,9 @@ def write_model(
     """Writes encoder and head as one model folder, if its graph computes what the two compute.
 
     The folder holds config.json (`model_type` is `silmu-probe`, and `encoder` the encoder's own
-    config.json), model.safetensors, the files of the tokenizer, processor.json, schema.json and
-    onnx/model.onnx. The encoder's tensors are byte for byte those of its checkpoint.
+    config.json), model.safetensors, the files of the tokenizer or the image processor,
+    processor.json, schema.json and onnx/model.onnx. The encoder's tensors are byte for byte those
+    of its checkpoint.
 
     Args:
         target: must not exist.
@@ -221,30 +228,30 @@ def write_model(
     Raises:
         InvalidModelError: graph and head differ; nothing is left.
     """
-    folder: Folder = encoder.folder
     head = linear.Head(
         *(one.astype(np.float32) for one in (outcome.head.weight, outcome.head.bias))
     )
     config = {
         "model_type": silmu_probe.MODEL_TYPES[0],
-        "architectures": ["SilmuProbeForSequenceClassification"],
+        "architectures": [encoder.architecture],
         "pooling": outcome.pooling,
-        "hidden_size": encoder.size,
-        "vocab_size": folder.config.get("vocab_size"),
-        "max_position_embeddings": limit if (limit := encoder.max_tokens) < sys.maxsize else None,
-        "pad_token_id": folder.config.get("pad_token_id"),
-        "encoder": folder.config,
+        "hidden_size": encoder.sizes[outcome.pooling],
+        **encoder.config(),
+        "encoder": encoder.folder.config,
         **served.labels_of(prepared),
     }
 
     def logits(feeds: dict[str, Any]) -> NDArray[np.float32]:
         return head(encoder.pooled(feeds)[outcome.pooling])
 
-    with store.new_folder(target, meta={"task": served.HEAD, **(meta or {})}) as writer:
+    with store.new_folder(target, meta={"task": encoder.task, **(meta or {})}) as writer:
         text = json.dumps(config, ensure_ascii=False, indent=1)
         writer.write("config.json", f"{text}\n".encode())
         own = {"classifier.weight": head.weight, "classifier.bias": head.bias}
         with writer.open(weights.SINGLE) as file:
             weights.pack(file, {**encoder.tensors(), **own})
-        served.finish(writer, Path(target).name, logits, prepared, outcome.thresholds)
+        served.finish(
+            *(writer, Path(target).name, encoder.task, prepared, outcome.thresholds),
+            lambda pipe: COMPARES[encoder.task](pipe, logits, prepared),
+        )
     return Path(target)

@@ -1,7 +1,7 @@
-"""The files around a network that answers texts, and whether its graph answers as it does.
+"""The files around a trained network, and whether its graph answers as it does.
 
-What is compared is what is served: the graph as a pipeline compiles it, on token ids that it makes
-from the texts, against what was trained. Torch is not needed for it.
+What is compared is what is served: the graph as a pipeline compiles it, of texts on the token ids
+that it makes of them, against what was trained. Torch is not needed for it.
 """
 
 from __future__ import annotations
@@ -53,18 +53,20 @@ def labels_of(prepared: Prepared) -> dict[str, Any]:
 def finish(
     writer: store.FolderWriter,
     name: str,
-    network: Network,
+    head: str,
     prepared: Prepared,
     thresholds: Sequence[float] | None,
+    compares: Callable[[Any], None],
 ) -> None:
     """Writes all that a model folder holds beside config.json and weights, if its graph is right.
 
     Args:
         writer: of a folder that holds these two.
         name: of the folder, for messages.
-        network: what was trained, as it is to be served.
+        head: what its graph ends in, which is the task.
         prepared: what it was trained on.
         thresholds: from what score on each of several labels is told.
+        compares: refuses a pipeline that does not answer as the network did.
 
     Raises:
         InvalidModelError: graph and network differ.
@@ -72,15 +74,16 @@ def finish(
     for path in sorted(prepared.processor.iterdir()):
         if path.name != processors.FILE:
             writer.copy(path, path.name)
-    fitted = processors.Processor.open(Folder(prepared.processor, str(prepared.processor)))
+    source = Folder(prepared.processor, str(prepared.processor))
+    fitted = processors.Processor.open(source, of_texts=head == HEAD)
     if fitted is not None:
         writer.write(processors.FILE, fitted.with_thresholds(thresholds).to_bytes())
     writer.copy(prepared.path / prepare.SCHEMA, prepare.SCHEMA)
-    graphs.write(Folder(writer.folder, name), HEAD, writer, GRAPH)
+    graphs.write(Folder(writer.folder, name), head, writer, GRAPH)
     engine.compile(writer.path(GRAPH), writer.path(COMPILED), Path(COMPILED_WEIGHTS).name)
-    pipe = pipelines.pipeline(HEAD, model=str(writer.folder))
+    pipe = pipelines.pipeline(head, model=str(writer.folder))
     pipe.model.session = engine.Session(writer.path(COMPILED))
-    compare(pipe, network, prepared)
+    compares(pipe)
     writer.discard(COMPILED)
     writer.discard(COMPILED_WEIGHTS)
 

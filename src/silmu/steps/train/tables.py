@@ -25,11 +25,10 @@ from silmu.runtime.folder import Folder
 from silmu.runtime.table import Table
 from silmu.steps.prepare import prepared as prepare
 from silmu.steps.prepare.tables import TableFeatures, features, plain_cells
-from silmu.steps.prepare.thresholds import choose_thresholds
 from silmu.steps.train import losses, served
-from silmu.steps.train.calibration import temperature
 from silmu.steps.train.objective import Objective
-from silmu.steps.train.validation import Scale, measured, sigmoid
+from silmu.steps.train.outcome import calibrated
+from silmu.steps.train.validation import Scale, measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,17 +130,14 @@ def outcome(
         The temperature of its logits; from what score on each of several labels is told; and for
         numbers how far below and above an answer nine of ten true ones lie, where rows are enough.
     """
+    if objective.scale is None:
+        return *calibrated(objective), None
     objective.network.eval()
     with torch.inference_mode():
         logits, targets = objective.validation_logits()
-    if objective.scale is not None:
-        told = objective.scale.outward(logits.reshape(targets.shape))
-        residuals = np.reshape(objective.scale.outward(targets) - told, (len(targets), -1))
-        return 1.0, None, interval_of(residuals)
-    divisor = temperature(objective.kind, logits, targets)
-    if objective.kind != "multiple":
-        return divisor, None, None
-    return divisor, choose_thresholds(sigmoid(logits / divisor), targets), None
+    told = objective.scale.outward(logits.reshape(targets.shape))
+    residuals = np.reshape(objective.scale.outward(targets) - told, (len(targets), -1))
+    return 1.0, None, interval_of(residuals)
 
 
 def interval_of(residuals: NDArray[np.float64]) -> list[tuple[float, float]] | None:

@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from silmu.steps.prepare.thresholds import choose_thresholds
 from silmu.steps.train import losses
-from silmu.steps.train.calibration import temperature
 from silmu.steps.train.objective import Objective
-from silmu.steps.train.validation import METRICS, Scale, measured, sigmoid
+from silmu.steps.train.validation import METRICS, Scale, measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,21 +125,3 @@ class TextObjective(Objective):
         if self.scale is not None:
             return self.scale.inward(targets)
         return targets.astype(np.float32) if self.kind == "multiple" else targets
-
-
-def calibrated(objective: TextObjective) -> tuple[float, list[float] | None]:
-    """What the validation split tells of a network whose training is done.
-
-    Returns:
-        The temperature of its logits; and, where several labels are told at once, from what score
-        on each is told, once the logits are divided by it.
-    """
-    if objective.kind == "number":
-        return 1.0, None
-    objective.network.eval()
-    with torch.inference_mode():
-        logits, targets = objective.validation_logits()
-    divisor = temperature(objective.kind, logits, targets)
-    if objective.kind != "multiple":
-        return divisor, None
-    return divisor, choose_thresholds(sigmoid(logits / divisor), targets)

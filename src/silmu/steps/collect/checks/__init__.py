@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from silmu.steps.collect.checks import columns, doubts, labels, splits, tables, texts
+from silmu.steps.collect.checks import columns, doubts, images, labels, splits, tables, texts
 from silmu.steps.collect.checks.view import Finding, View
 
 if TYPE_CHECKING:
@@ -28,12 +28,19 @@ def check(dataset: Dataset, *, kind: str = "text", answers: str = "auto") -> lis
 
     Args:
         dataset: the rows.
-        kind: as they were collected: `text` or `table`.
+        kind: as they were collected: `text`, `table` or `image`.
         answers: what the target is: `labels`, `numbers`, or `auto`, which is told from it.
     """
-    view = View(dataset, is_table=kind == "table", answers=answers)
+    view = View(dataset, is_table=kind == "table", is_image=kind == "image", answers=answers)
     if view.is_table:
         found = [*labels.check(view), *splits.check(view), *tables.check(view)]
+    elif view.is_image:
+        found = [
+            *labels.check(view),
+            *images.check(view),
+            *splits.check(view),
+            *columns.check(view),
+        ]
     else:
         found = [
             *labels.check(view),

@@ -41,6 +41,8 @@ def check(view: View) -> list[Finding]:
     for name in view.names:
         if name in view.roles.target or name == view.split_name:
             continue
+        if view.is_image and name in view.roles.input:
+            continue
         column = view.column(name)
         is_input = name in view.roles.input
         if column.missing.any():

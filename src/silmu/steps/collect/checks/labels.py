@@ -42,6 +42,8 @@ def _dropped(view: View) -> list[Finding]:
     """What collect could not keep, which is how missing texts and labels come here."""
     found: list[Finding] = []
     for drop in view.dataset.dropped:
+        if view.is_image and not drop.reason.startswith("`"):
+            continue  # a file that is broken, or no picture
         much = drop.count >= _MUCH * view.dataset.rows_in
         found.append(
             Finding(
@@ -202,8 +204,8 @@ def _contradictions(view: View) -> list[Finding]:
                 "conflicting labels of near duplicates",
                 "note",
                 f"{number(len(differ), 'row')} nearly {'has' if len(differ) == 1 else 'have'} the "
-                f"text of an earlier row and another label",
-                "look at the rows: one word may make the difference, or one label is wrong",
+                f"{view.thing} of an earlier row and another label",
+                "look at the rows: a small thing may make the difference, or one label is wrong",
                 _with_leaders(differ, near),
             )
         )

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast, final
 
 import numpy as np
 
-from silmu.steps.collect import duplicates
+from silmu.steps.collect import duplicates, pictures
 from silmu.steps.collect.checks import hashing, reading
 from silmu.steps.collect.checks.reading import Column
+from silmu.steps.collect.image import likeness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Kind = Literal["none", "single", "multiple", "number"]
 _Target = tuple[Kind, tuple[str, ...], "NDArray[np.int64]", "NDArray[np.int64]"]
 SHOWN = 20  # row numbers of a finding
+SHOWN_NAMES = 3  # of files
 _SAMPLE = 20_000  # rows that models and counts of words see
 _SAMPLE_CHARACTERS = 20_000_000
 _MOST_LABELS = 20  # different numbers, above which a target is one to be told, not a label
@@ -52,15 +54,27 @@ class View:
     Args:
         dataset: the rows.
         is_table: whether they are rows of a table, and not texts.
+        is_image: whether they are pictures.
         answers: what the target is: `labels`, `numbers`, or `auto`, which is told from it.
     """
 
-    def __init__(self, dataset: Dataset, *, is_table: bool = False, answers: str = "auto") -> None:
-        self.is_table = is_table
-        self.thing = "inputs" if is_table else "text"
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        is_table: bool = False,
+        is_image: bool = False,
+        answers: str = "auto",
+    ) -> None:
+        self.is_table, self.is_image = is_table, is_image
+        self.thing = "inputs" if is_table else "picture" if is_image else "text"
         """What of two rows may be equal, for messages."""
         self.generic_why = (
-            "as many rows have by chance" if is_table else f"all shorter than {_GENERIC} characters"
+            "as many rows have by chance"
+            if is_table
+            else "all of one colour, or nearly"
+            if is_image
+            else f"all shorter than {_GENERIC} characters"
         )
         self._answers = answers
         self.dataset = dataset
@@ -79,6 +93,9 @@ class View:
         """A finding about the rows at these indices."""
         at = np.empty(0, np.int64) if where is None else np.asarray(where, np.int64)
         rows = tuple(int(row) for row in self.dataset.row_numbers[at[:SHOWN]])
+        if self.is_image and len(at):
+            names = [self.pictures.name(int(row)) for row in at[:SHOWN_NAMES]]
+            message = f"{message}: {some(names, len(at))}"
         return Finding(kind, message, rows, len(at), cure, severity)
 
     # the texts
@@ -92,6 +109,8 @@ class View:
 
     @cached_property
     def _both(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        if self.is_image:
+            return pictures.keys(self.dataset)
         return duplicates.keys_and_leaders(self.texts())
 
     @property
@@ -115,6 +134,8 @@ class View:
     @cached_property
     def generic(self) -> NDArray[np.bool_]:
         """Rows that many others may equal by chance, so that to equal one tells nothing."""
+        if self.is_image:
+            return self.facts("contrast") < likeness.FLAT
         if not self.is_table:
             return self.lengths < _GENERIC
         equal = int((self.twins != np.arange(self.rows)).sum())
@@ -136,6 +157,21 @@ class View:
     def lengths(self) -> NDArray[np.int64]:
         """Characters of each text."""
         return np.fromiter((len(text) for text in self.texts()), np.int64, self.rows)
+
+    # the pictures
+
+    @cached_property
+    def pictures(self) -> pictures.Pictures:
+        """The pictures, where the rows are such."""
+        return pictures.Pictures(self.dataset)
+
+    def facts(self, name: str) -> NDArray[np.float64]:
+        """A number that is known of each picture; see `pictures.FIELDS`."""
+        return self.pictures.facts.column(name).to_numpy().astype(np.float64)
+
+    def words(self, name: str) -> list[str]:
+        """A word that is known of each picture."""
+        return self.pictures.facts.column(name).to_pylist()
 
     # the target
 
@@ -303,6 +339,17 @@ def quoted(names: Iterable[object], most: int = 5) -> str:
     if len(listed) > most:
         shown.append(f"{len(listed) - most:,} more")
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def some(names: Sequence[object], count: int) -> str:
+    """The first names of so many things.
+
+    >>> some(["a.jpg", "b.jpg"], 7)
+    '`a.jpg`, `b.jpg` and 5 more'
+    """
+    if count <= len(names):
+        return quoted(names)
+    return f"{', '.join(quoted([name]) for name in names)} and {count - len(names):,} more"
 
 
 def share(part: float, whole: float) -> str:

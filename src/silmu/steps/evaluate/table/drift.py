@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.errors import SilmuError
 from silmu.runtime.columns import (
     CategoryColumn,
     DateColumn,
@@ -38,6 +37,7 @@ from silmu.steps.evaluate.table.distances import (
 from silmu.steps.evaluate.table.frame import levels_of
 from silmu.steps.evaluate.table.repeated import repeated
 from silmu.steps.evaluate.table.units import suspected
+from silmu.steps.evaluate.trained import training_of
 from silmu.steps.evaluate.words import conversion, number
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.prepare.tables import plain_cells
@@ -69,10 +69,8 @@ class Training:
     @classmethod
     def of(cls, table: Table, model: Path) -> Training:
         """From the run of a model, or else from its folder."""
-        run = model.absolute().parent
-        try:
-            prepared = Prepared.open(run / "2-prepared", Dataset.open(run / "1-dataset"))
-        except SilmuError:
+        prepared = training_of(model)
+        if prepared is None:
             return cls(max(map(_least_rows, table.read), default=0), None, np.zeros(0, np.int64))
         rows = prepared.rows("train")
         if len(rows) > MOST_ROWS:

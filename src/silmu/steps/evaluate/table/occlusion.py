@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from silmu.runtime import cells as reading
 from silmu.runtime.columns import CategoryColumn, DateColumn, NumberColumn, ReadColumn
-
-if TYPE_CHECKING:
-    from silmu.steps.evaluate.scoring import Answers
 
 MOST_CELLS = 100
 """Cells of a row that are replaced, one after another; of more those of the columns that matter."""
@@ -26,6 +24,15 @@ MOST_SHOWN = 24
 MOST_CHARACTERS = 200
 
 
+class Outputs(Protocol):
+    """What came out for rows, as `scoring.Answers` tells it."""
+
+    @property
+    def outputs(self) -> NDArray[Any]:
+        """Probabilities (rows, labels), or numbers (rows,) or (rows, targets)."""
+        ...
+
+
 def shown(cells: Mapping[str, Sequence[Any]], order: Sequence[str]) -> list[dict[str, Any]]:
     """Rows as pairs of column and cell, the columns in an order."""
     names = order[:MOST_SHOWN]
@@ -34,7 +41,7 @@ def shown(cells: Mapping[str, Sequence[Any]], order: Sequence[str]) -> list[dict
 
 
 def occluded(
-    ask: Callable[[Mapping[str, Sequence[Any]]], Answers],
+    ask: Callable[[Mapping[str, Sequence[Any]]], Outputs],
     cells: Mapping[str, Sequence[Any]],
     columns: Sequence[ReadColumn],
     of: Sequence[int],

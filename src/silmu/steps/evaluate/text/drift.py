@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.errors import SilmuError
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.collect.duplicates import keys
+from silmu.steps.evaluate import means
 from silmu.steps.evaluate.text.scripts import script
 from silmu.steps.prepare.prepared import Prepared, chosen_texts
 
@@ -23,23 +21,13 @@ SAMPLE = 20_000
 """Training rows that new ones are compared with, at most."""
 
 
-def training_of(model: Path) -> Prepared | None:
-    """What a model was trained on, where its folder is still in its run."""
-    run = model.absolute().parent
-    try:
-        return Prepared.open(run / "2-prepared", Dataset.open(run / "1-dataset"))
-    except SilmuError:
-        return None
-
-
 def compared(
     dataset: Dataset, prepared: Prepared, seen: TextsSeen
 ) -> tuple[list[dict[str, Any]], int]:
     """How new texts differ from those of the training, and how many of them were in it.
 
     Means of what each text shows: its words, its writing system, the share of its words that no
-    training text has (set against the validation texts, which have such too). The intervals hold
-    all differences at once in 95 of 100 cases (Welch, Bonferroni).
+    training text has (set against the validation texts, which have such too).
     """
     train = [*_some(prepared, "train")]
     validation = [*_some(prepared, "validation")]
@@ -60,27 +48,7 @@ def compared(
         (f"share of texts in {name}", scripts == name, there == name)
         for name in sorted({*scripts.tolist(), *there.tolist()})
     )
-    z = NormalDist().inv_cdf(1 - 0.025 / len(measured))
-    rows: list[dict[str, Any]] = []
-    for what, before, after in measured:
-        if len(before) < 2 or len(after) < 2:
-            continue
-        before, after = before.astype(np.float64), after.astype(np.float64)
-        difference = float(after.mean() - before.mean())
-        error = np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
-        low, high = difference - z * float(error), difference + z * float(error)
-        rows.append(
-            {
-                "what": what,
-                "train": float(before.mean()),
-                "here": float(after.mean()),
-                "difference": difference,
-                "low": low,
-                "high": high,
-                "clear": low > 0 or high < 0,
-            }
-        )
-    return rows, repeated
+    return means.compared(measured), repeated
 
 
 def _some(prepared: Prepared, split: str) -> Iterable[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from silmu.errors import InputError, UsageError
 from silmu.runtime.processor import Processor
 from silmu.steps.collect.dataset import Dataset
-from silmu.steps.evaluate import details
+from silmu.steps.evaluate import details, means
 from silmu.steps.evaluate.baselines import Baseline, name_of_simplest, simplest
 from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.rows import Rows
@@ -23,6 +23,7 @@ from silmu.steps.evaluate.slices import by_value
 from silmu.steps.evaluate.text import drift, tfidf
 from silmu.steps.evaluate.text.attribution import occlusion
 from silmu.steps.evaluate.text.scripts import SCRIPT, by_length, script
+from silmu.steps.evaluate.trained import training_of
 from silmu.steps.prepare.prepared import Prepared, as_texts, chosen_texts
 
 MOST_CHARACTERS = 1000
@@ -43,7 +44,8 @@ class TextScorer(Scorer):
         super().__init__(pipe)
         self.inputs = self.processor.inputs if self.processor else ()
         limit = min(pipe.model.max_tokens, pipe.tokenizer.model_max_length)
-        self.max_length: int = self.processor.max_length if self.processor else limit
+        fitted = self.processor.max_length if self.processor else None
+        self.max_length: int = limit if fitted is None else fitted
         # A model of silmu's reads as much of a text as in training; of another, as it can.
         self._options = {} if self.processor else {"truncation": True}
 
@@ -126,7 +128,7 @@ class TextScorer(Scorer):
         self, dataset: Dataset, passed: Passed, model: Path
     ) -> tuple[dict[str, Any], list[str]]:
         """How texts differ from those of the training, where the model is in its run."""
-        trained = drift.training_of(model)
+        trained = training_of(model)
         if trained is None:
             return {"drift": None}, [
                 "the model is not in its run, so its training texts were not compared"
@@ -138,12 +140,7 @@ class TextScorer(Scorer):
                 f"{repeated:,} of {dataset.num_rows:,} texts were in the training: on them the "
                 "model looks better than it is"
             )
-        warnings += [
-            f"unlike the training: {one['what']} {one['here']:.3g}, there {one['train']:.3g}"
-            for one in found
-            if one["clear"]
-        ]
-        return {"drift": found}, warnings
+        return {"drift": found}, [*warnings, *means.unlike(found)]
 
     def is_truncated(self, texts: Inputs) -> bool:
         """Whether a text is longer than the model reads."""

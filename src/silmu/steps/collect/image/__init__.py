@@ -1,0 +1,1 @@
+"""Pictures as a source gives them: files, members of archives, cells of tables, objects."""

@@ -1,0 +1,1 @@
+"""What an evaluation must know of pictures."""

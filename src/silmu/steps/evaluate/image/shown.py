@@ -1,0 +1,82 @@
+"""Rows of pictures as a report shows them: each picture once, however often it is spoken of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from silmu.errors import InputError
+from silmu.steps.collect.pictures import Pictures
+from silmu.steps.evaluate.image.saliency import overlay, saliency
+from silmu.steps.evaluate.image.thumbnails import MOST, thumbnail
+from silmu.steps.evaluate.rows import Rows
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+LARGE, COARSE = 128, 7
+"""From what side on a network reads large pictures, and the cells of a side that are covered then:
+45 answers tell what one hangs on, and of small pictures 205."""
+
+
+@final
+class Shown:
+    """The pictures of a report.
+
+    Attributes:
+        found: by the number of a row in the source, `src`, `width` and `height` of an element img.
+    """
+
+    def __init__(self, pipe: Any, rows: Rows) -> None:
+        self.pipe = pipe
+        self.rows = rows
+        self.pictures = Pictures(rows.dataset)
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def named(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """For each row what its picture is called."""
+        for row in rows.tolist():
+            if self._key(row) not in self.found:
+                self._image(row)
+        return [self._name(row) for row in rows.tolist()]
+
+    def explained(self, rows: NDArray[np.int64], of: list[int]) -> list[dict[str, Any] | None]:
+        """For each row the parts of its picture that the score of a label, or a number, hangs on.
+
+        None where its file is gone since it was answered.
+        """
+        found: list[dict[str, Any] | None] = []
+        for row, label in zip(rows.tolist(), of, strict=True):
+            image = self._image(row)
+            if image is None:
+                found.append(None)
+                continue
+            falls = saliency(self.pipe, image, label, cells=self._cells)
+            drawn = overlay(self.pipe, image, falls, MOST)
+            found.append({**self._name(row), "saliency": falls.tolist(), "overlay": drawn})
+        return found
+
+    @property
+    def _cells(self) -> int | None:
+        """Into how many cells a side a picture is cut: few, where each answer takes its time."""
+        height, width = self.pipe.image_processor.size
+        return COARSE if height * width > LARGE * LARGE else None
+
+    def _image(self, row: int) -> Image | None:
+        """The picture of a row, which is shown from now on; None where its file is gone."""
+        try:
+            image = self.pictures.image(int(self.rows.places[row]))
+        except InputError:
+            return None
+        if self._key(row) not in self.found:
+            self.found[self._key(row)] = thumbnail(image)
+        return image
+
+    def _key(self, row: int) -> str:
+        return str(int(self.rows.numbers[row]))
+
+    def _name(self, row: int) -> dict[str, Any]:
+        return {"picture": self.pictures.name(int(self.rows.places[row]))}

@@ -1,0 +1,59 @@
+"""What kinds of rows are called where a model is told of: one entry a kind, one way to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True)
+class Words:
+    """How a model card speaks of what goes in.
+
+    Attributes:
+        one: what goes in.
+        imports: what a program needs beside the pipeline.
+        call: how it asks `pipe`.
+        given: what may be given, in a sentence.
+    """
+
+    one: str
+    imports: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    given: str = ""
+
+
+TEXT = Words("A text", call=('pipe("A text to answer.")',))
+
+WORDS: Mapping[str, Words] = {
+    "texts": TEXT,
+    "rows": Words(
+        "A row of a table",
+        imports=("import csv",),
+        call=(
+            'with open("rows.csv", newline="") as file:',
+            "    answers = pipe(list(csv.DictReader(file)))",
+        ),
+        given="Rows are a dict, a list of dicts, a dict of columns, or a data frame, with the "
+        "columns that are named above. An answer has `flags` where a cell looks like none of "
+        "the training.",
+    ),
+    "pictures": Words(
+        "A picture",
+        call=('pipe("photo.jpg")',),
+        given="A picture is a path, a URL, or an image of Pillow: JPEG, PNG, WebP, BMP, GIF or "
+        "TIFF, told by what is in the file and not by its name.",
+    ),
+}
+"""By what a report calls the rows."""
+
+
+def words_of(report: Mapping[str, Any]) -> Words:
+    """The words for the rows of a report.
+
+    >>> words_of({"rows": "pictures"}).one
+    'A picture'
+    """
+    return WORDS.get(str(report.get("rows")), TEXT)
