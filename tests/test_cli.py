@@ -103,8 +103,6 @@ def test_overview(run: Run) -> None:
     assert rows[0] == "Deep learning from a study note to practice."
     assert [row.split()[0] for row in rows[1].splitlines()] == cli.verbs()
     assert "  use       Answer with a model: texts, pictures, lines of stdin, or the " in rows[1]
-        "  use       Answer with a model: texts, pictures, lines of stdin, or the rows" in rows[1]
-    )
     assert tail == (
         "`silmu VERB --help` shows what a verb takes, `silmu --version` which silmu this is."
     )
