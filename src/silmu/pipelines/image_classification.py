@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from silmu.errors import UnknownNameError, UsageError, WrongTypeError
+from silmu.errors import UsageError, WrongTypeError
+from silmu.pipelines import _scores
 from silmu.pipelines._image import ImagePipeline
 from silmu.runtime.processor import Processor
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("ForImageClassification", "ForImageClassificationWithTeacher")
 DEFAULT_MODEL = ("google/vit-base-patch16-224", "3f49326")
-
-FUNCTIONS = ("sigmoid", "softmax", "none")
 
 
 @final
@@ -74,13 +73,7 @@ class ImageClassificationPipeline(ImagePipeline):
                 raise UsageError(f"top_k is {top_k!r}; it must be a whole number from 1 on")
             after["top_k"] = top_k
         if function_to_apply is not None:
-            # Also an Enum member, whose value or name says it.
-            name = str(getattr(function_to_apply, "value", function_to_apply)).lower()
-            if name not in FUNCTIONS:
-                raise UnknownNameError(
-                    f"function_to_apply is {function_to_apply!r}; it may be {', '.join(FUNCTIONS)}"
-                )
-            after["function_to_apply"] = name
+            after["function_to_apply"] = _scores.named(function_to_apply)
         return {} if timeout is None else {"timeout": timeout}, {}, after
 
     def postprocess(
@@ -92,24 +85,11 @@ class ImageClassificationPipeline(ImagePipeline):
     ) -> list[dict[str, Any]]:
         """The logits of a picture as its best labels with scores."""
         logits: NDArray[np.float32] = model_outputs["logits"][0]
-        scores = _apply(function_to_apply or self._own_function(), logits)
+        scores = _scores.apply(function_to_apply or self._own_function(), logits)
         labels = self.model.config.id2label
         best = np.argsort(-scores, kind="stable")[:top_k].tolist()
         return [{"label": labels[i], "score": float(scores[i])} for i in best]
 
     def _own_function(self) -> str:
-        config = self.model.config
-        if self.fitted is not None and self.fitted.kind == "number":
-            return "none"
-        if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-            return "sigmoid"
-        return "softmax"
-
-
-def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-    if function == "sigmoid":
-        return np.exp(-np.logaddexp(0, -logits))
-    if function == "softmax":
-        raised = np.exp(logits - logits.max())
-        return raised / raised.sum()
-    return logits
+        tells_number = self.fitted is not None and self.fitted.kind == "number"
+        return "none" if tells_number else _scores.function_of(self.model.config)

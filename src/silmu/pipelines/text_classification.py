@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
-from silmu.errors import InputError, UnknownNameError
+from silmu.errors import InputError
+from silmu.pipelines import _scores
 from silmu.pipelines._base import Pipeline, logger
 from silmu.runtime.processor import Processor, not_empty
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 ALIASES = ("sentiment-analysis",)
 ARCHITECTURES = ("ForSequenceClassification",)
 DEFAULT_MODEL = ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f")
-
-FUNCTIONS = ("sigmoid", "softmax", "none")
 
 
 @final
@@ -84,13 +83,7 @@ class TextClassificationPipeline(Pipeline):
             logger.warning("`return_all_scores` is deprecated: write top_k=None for all labels")
             postprocess["top_k"] = None if return_all_scores else 1
         if function_to_apply is not None:
-            # Also an Enum member, whose value or name says it.
-            name = str(getattr(function_to_apply, "value", function_to_apply)).lower()
-            if name not in FUNCTIONS:
-                raise UnknownNameError(
-                    f"function_to_apply is {function_to_apply!r}; it may be {', '.join(FUNCTIONS)}"
-                )
-            postprocess["function_to_apply"] = name
+            postprocess["function_to_apply"] = _scores.named(function_to_apply)
         return tokenizer_options, {}, postprocess
 
     def preprocess(self, inputs: Any, **tokenizer_options: Any) -> dict[str, Any]:
@@ -134,7 +127,7 @@ class TextClassificationPipeline(Pipeline):
     ) -> Any:
         """The logits of a text as labels with scores."""
         logits: NDArray[np.float32] = model_outputs["logits"][0]
-        scores = _apply(function_to_apply or self._own_function(), logits)
+        scores = _scores.apply(function_to_apply or self._own_function(), logits)
         labels = self.model.config.id2label
         if top_k == 1 and in_label_order:
             best = int(scores.argmax())
@@ -147,17 +140,4 @@ class TextClassificationPipeline(Pipeline):
 
     def _own_function(self) -> str:
         config = self.model.config
-        if config.problem_type == "regression":
-            return "none"
-        if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-            return "sigmoid"
-        return "softmax"
-
-
-def _apply(function: str, logits: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-    if function == "sigmoid":
-        return np.exp(-np.logaddexp(0, -logits))
-    if function == "softmax":
-        raised = np.exp(logits - logits.max())
-        return raised / raised.sum()
-    return logits
+        return "none" if config.problem_type == "regression" else _scores.function_of(config)

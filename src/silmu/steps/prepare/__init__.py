@@ -105,34 +105,18 @@ def prepare_texts(
                     truncated[name] += found.truncated
                     empty[name] += found.empty
                 out.close()
-        with writer.open(prepared.SPLIT_FILE) as file:
-            prepared.write_splits(file, split.sides, split.leaders)
+        home_of = writer.path(f"{home}x").parent
         fitted = prepared.fitted_hash(
-            {
-                path.name: path.read_bytes()
-                for path in sorted(writer.path(f"{home}x").parent.iterdir())
-            },
+            {path.name: path.read_bytes() for path in sorted(home_of.iterdir())},
             {
                 "labels": labels.to_dict(),
                 "max_length": max_length,
                 "schema": schema.to_bytes().hex(),
             },
         )
-        about: dict[str, Any] = {
-            "format": prepared.FORMAT,
-            "dataset": dataset.fingerprint,
-            "target": labels.to_dict(),
-            "method": split.method,
-            "counts": counts,
-            "moved": split.moved,
-            "left_out": split.left_out,
-            "max_length": max_length,
-            "truncated": truncated,
-            "empty": empty,
-            "vocabulary_size": len(tokenizer),
-            "fitted": fitted,
-        }
-        writer.write(prepared.ABOUT, texts.as_json(about))
+        told = {"max_length": max_length, "truncated": truncated, "empty": empty}
+        told["vocabulary_size"] = len(tokenizer)
+        prepared.seal(writer, dataset, split, labels, fitted, **told)
     _say_texts(truncated, empty, max_length, counts)
     return prepared.Prepared.open(folder, dataset)
 

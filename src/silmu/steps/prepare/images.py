@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,10 +101,10 @@ def write_images(
     else:
         processor = ImageProcessor.open(Folder(Path(backbone), str(backbone)))
         processor = processor.changed({image_processor.BACKGROUND: image_processor.WHITE})
-    counts = {name: int((split.sides == i).sum()) for i, name in enumerate(prepared.SPLITS)}
     with store.new_folder(folder, meta={"dataset": dataset.fingerprint}) as writer:
         shape = (*processor.size, processor.channels)
-        store.reserve(folder, int(np.prod(shape)) * (counts["train"] + counts["validation"]))
+        num_read = int(np.isin(split.sides, (splits.TRAIN, splits.VALIDATION)).sum())
+        store.reserve(folder, int(np.prod(shape)) * num_read)
         for side, name in enumerate(prepared.SPLITS[:2]):
             rows = np.flatnonzero(split.sides == side).astype(np.int64)
             place = f"{prepared.FEATURES}/{name}"
@@ -125,24 +124,8 @@ def write_images(
             writer.write(f"{prepared.PROCESSOR}/{name}", data)
         schema = schemas.make(dataset, labels)
         writer.write(prepared.SCHEMA, schema.to_bytes())
-        with writer.open(prepared.SPLIT_FILE) as file:
-            prepared.write_splits(file, split.sides, split.leaders)
-        about = {
-            "format": prepared.FORMAT,
-            "dataset": dataset.fingerprint,
-            "target": labels.to_dict(),
-            "method": split.method,
-            "counts": counts,
-            "moved": split.moved,
-            "left_out": split.left_out,
-            "max_length": 0,
-            "truncated": {},
-            "empty": {},
-            "fitted": prepared.fitted_hash(
-                files, {"labels": labels.to_dict(), "schema": schema.to_bytes().hex()}
-            ),
-        }
-        writer.write(prepared.ABOUT, json.dumps(about, ensure_ascii=False, indent=1).encode())
+        told = {"labels": labels.to_dict(), "schema": schema.to_bytes().hex()}
+        prepared.seal(writer, dataset, split, labels, prepared.fitted_hash(files, told))
     return prepared.Prepared.open(folder, dataset)
 
 

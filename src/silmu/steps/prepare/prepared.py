@@ -27,6 +27,8 @@ from silmu.steps.prepare.labels import Labels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from silmu.steps.prepare.splits import Split
+
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
 ABOUT, SPLIT_FILE, PROCESSOR, SCHEMA = "prepared.json", "splits.arrow", "processor", "schema.json"
@@ -244,6 +246,43 @@ def write_splits(file: BinaryIO, sides: NDArray[np.int8], leaders: NDArray[np.in
     table = pa.table({"split": pa.array(sides, pa.int8()), "leader": pa.array(leaders, pa.int64())})
     with pa.ipc.new_file(file, table.schema) as out:
         out.write_table(table)
+
+
+def seal(
+    writer: store.FolderWriter,
+    dataset: Dataset,
+    split: Split,
+    labels: Labels,
+    fitted: str,
+    **more: Any,
+) -> None:
+    """Writes what every prepared folder has at its end: the splits, and what was decided.
+
+    Args:
+        writer: of the folder, which holds features, processor and schema.
+        dataset: that was prepared.
+        split: of its rows.
+        labels: of the training rows.
+        fitted: as `fitted_hash` gives it.
+        more: of texts: `max_length`, `truncated`, `empty` and the like.
+    """
+    with writer.open(SPLIT_FILE) as file:
+        write_splits(file, split.sides, split.leaders)
+    about = {
+        "format": FORMAT,
+        "dataset": dataset.fingerprint,
+        "target": labels.to_dict(),
+        "method": split.method,
+        "counts": {name: int((split.sides == i).sum()) for i, name in enumerate(SPLITS)},
+        "moved": split.moved,
+        "left_out": split.left_out,
+        "max_length": 0,
+        "truncated": {},
+        "empty": {},
+        "fitted": fitted,
+        **more,
+    }
+    writer.write(ABOUT, json.dumps(about, ensure_ascii=False, indent=1).encode())
 
 
 def chosen_texts(dataset: Dataset, mask: NDArray[np.bool_]) -> Iterator[tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,7 +104,6 @@ def write_tables(
             hint="name the columns to read with --input, or read one that looks like an id: "
             "--set read=COLUMN",
         )
-    counts = {name: int((split.sides == i).sum()) for i, name in enumerate(prepared.SPLITS)}
     with store.new_folder(folder, meta={"dataset": dataset.fingerprint}) as writer:
         files = table.to_files()
         for name, data in files.items():
@@ -131,24 +129,8 @@ def write_tables(
                         numbers.write(arrays["numbers"].astype("<f4").tobytes())
                     if "categories" in arrays:
                         categories.write(arrays["categories"].astype("<i8").tobytes())
-        with writer.open(prepared.SPLIT_FILE) as file:
-            prepared.write_splits(file, split.sides, split.leaders)
-        about = {
-            "format": prepared.FORMAT,
-            "dataset": dataset.fingerprint,
-            "target": labels.to_dict(),
-            "method": split.method,
-            "counts": counts,
-            "moved": split.moved,
-            "left_out": split.left_out,
-            "max_length": 0,
-            "truncated": {},
-            "empty": {},
-            "fitted": prepared.fitted_hash(
-                files, {"labels": labels.to_dict(), "schema": schema.to_bytes().hex()}
-            ),
-        }
-        writer.write(prepared.ABOUT, json.dumps(about, ensure_ascii=False, indent=1).encode())
+        told = {"labels": labels.to_dict(), "schema": schema.to_bytes().hex()}
+        prepared.seal(writer, dataset, split, labels, prepared.fitted_hash(files, told))
     return prepared.Prepared.open(folder, dataset)
 
 

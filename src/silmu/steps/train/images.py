@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from silmu import store
 from silmu.networks.images import ImageNetwork
 from silmu.steps.prepare.images import ImageFeatures, features, processor_of
-from silmu.steps.train import augment, export, losses, served, served_images
+from silmu.steps.train import augment, export, served, served_images
 from silmu.steps.train.augment import Augmentation
 from silmu.steps.train.batches import derive
-from silmu.steps.train.objective import Objective
+from silmu.steps.train.examples import ExamplesObjective
 from silmu.steps.train.outcome import calibrated
-from silmu.steps.train.validation import Scale, measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,35 +38,25 @@ SHOWN = 8
 """How many training pictures AUGMENTED shows, each with a few of its changes."""
 
 
-class ImageObjective(Objective):
+class ImageObjective(ExamplesObjective):
     """A network, and the pictures of a prepared data set.
 
     Args:
         network: called with `pixel_values` (rows, channels, height, width); gives logits
             (rows, outputs), or an object that has them.
-        prepared: whose training split is learnt and whose validation split decides.
+        prepared: whose training split is learnt and whose validation split decides, by the loss: of
+            few pictures it tells sooner than the share of right answers what is best.
         settings: of `Augmentation`, `mixing`, `class_weights` and `label_smoothing`.
     """
 
+    train: ImageFeatures
+    validation: ImageFeatures
+
     def __init__(self, network: nn.Module, prepared: Prepared, settings: Mapping[str, Any]) -> None:
-        self.network = network
-        self.kind = prepared.kind
-        # Of few pictures the loss tells sooner than the share of right answers what is best.
-        self.metric, self.higher_is_better = "loss", False
-        self.train = features(prepared, "train")
-        self.validation = features(prepared, "validation")
-        self.num_examples = len(self.train)
-        self.lengths = np.ones(self.num_examples, np.int32)
+        splits = (features(prepared, split) for split in ("train", "validation"))
+        super().__init__(network, prepared, settings, *splits)
         self.augmentation = Augmentation.of(settings)
         self.mixing = float(settings["mixing"])
-        weighing = prepared.class_weights if settings.get("class_weights") else None
-        self._loss = losses.loss(
-            prepared.kind,
-            weights=None if weighing is None else torch.from_numpy(weighing),
-            label_smoothing=float(settings.get("label_smoothing") or 0),
-        )
-        # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
-        self.scale = Scale.of(self.train.targets) if prepared.kind == "number" else None
         processor = processor_of(prepared)
         self._factor = torch.tensor([processor.scale / one for one in processor.std])
         self._shift = torch.tensor(
@@ -79,7 +68,7 @@ class ImageObjective(Objective):
         pixels = self.train.pixels[indices]
         for row, index in enumerate(indices.tolist()):
             pixels[row] = self.augmentation.changed(pixels[row], derive(seed, index))
-        arrays = {"pixels": pixels, "targets": self._targets(self.train, indices)}
+        arrays = {"pixels": pixels, "targets": self.targets(self.train, indices)}
         if self.mixing:
             draws = np.random.default_rng(derive(seed, "mixing", *indices[:1].tolist()))
             share = np.float32(draws.beta(self.mixing, self.mixing))
@@ -114,13 +103,6 @@ class ImageObjective(Objective):
         found = self.network(pixel_values=x)
         return (found if isinstance(found, Tensor) else found.logits).float()
 
-    def validate(self) -> dict[str, float]:
-        """The loss and the metrics of the validation split."""
-        logits, targets = self.validation_logits()
-        total, weight = self._loss(torch.from_numpy(logits), torch.from_numpy(targets))
-        found = {"loss": float(total / weight)}
-        return found | measured(self.kind, logits, targets, self.scale)
-
     def validation_logits(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """(rows, outputs) for the validation split, and its targets as training sees them."""
         count = len(self.validation)
@@ -128,13 +110,7 @@ class ImageObjective(Objective):
         for start in range(0, count, AT_ONCE):
             pixels = torch.from_numpy(np.array(self.validation.pixels[start : start + AT_ONCE]))
             parts.append(self.logits(self.inputs(pixels.to(self.device))).cpu().numpy())
-        return np.concatenate(parts), self._targets(self.validation, np.arange(count))
-
-    def _targets(self, rows: ImageFeatures, indices: NDArray[Any]) -> NDArray[Any]:
-        targets = rows.targets[indices]
-        if self.scale is not None:
-            return self.scale.inward(targets)
-        return targets.astype(np.float32) if self.kind == "multiple" else np.array(targets)
+        return np.concatenate(parts), self.targets(self.validation, np.arange(count))
 
 
 def leave_samples(prepared: Prepared, settings: Mapping[str, Any], folder: Path) -> None:

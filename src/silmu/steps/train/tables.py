@@ -25,10 +25,9 @@ from silmu.runtime.folder import Folder
 from silmu.runtime.table import Table
 from silmu.steps.prepare import prepared as prepare
 from silmu.steps.prepare.tables import TableFeatures, features, plain_cells
-from silmu.steps.train import losses, served
-from silmu.steps.train.objective import Objective
+from silmu.steps.train import served
+from silmu.steps.train.examples import ExamplesObjective
 from silmu.steps.train.outcome import calibrated
-from silmu.steps.train.validation import Scale, measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,36 +44,25 @@ NUM_ROWS = 200
 """How many rows network and graph are compared on."""
 
 
-class TableObjective(Objective):
+class TableObjective(ExamplesObjective):
     """A `TableNetwork`, and the rows of a prepared table.
 
     Args:
         network: gives (rows, members, outputs), each member of which learns for itself.
-        prepared: whose training split is learnt and whose validation split decides.
+        prepared: whose training split is learnt and whose validation split decides, by the loss: of
+            few rows it tells sooner than the share of right answers what is best.
         settings: `class_weights` and `label_smoothing`.
     """
 
     network: Any
+    train: TableFeatures
+    validation: TableFeatures
 
     def __init__(
         self, network: TableNetwork, prepared: Prepared, settings: Mapping[str, Any]
     ) -> None:
-        self.network = network
-        self.kind = prepared.kind
-        # Of few rows the loss tells sooner than the share of right answers what is best.
-        self.metric, self.higher_is_better = "loss", False
-        self.train = features(prepared, "train")
-        self.validation = features(prepared, "validation")
-        self.num_examples = len(self.train)
-        self.lengths = np.ones(self.num_examples, np.int32)
-        weighing = prepared.class_weights if settings.get("class_weights") else None
-        self._loss = losses.loss(
-            prepared.kind,
-            weights=None if weighing is None else torch.from_numpy(weighing),
-            label_smoothing=float(settings.get("label_smoothing") or 0),
-        )
-        # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
-        self.scale = Scale.of(self.train.targets) if prepared.kind == "number" else None
+        splits = (features(prepared, split) for split in ("train", "validation"))
+        super().__init__(network, prepared, settings, *splits)
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> dict[str, Tensor]:
         """Numbers, categories and targets of some rows."""
@@ -88,13 +76,6 @@ class TableObjective(Objective):
         targets = batch["targets"].repeat_interleave(members.shape[1], 0)
         return self._loss(members.flatten(0, 1), targets)
 
-    def validate(self) -> dict[str, float]:
-        """The loss and the metrics of the validation split."""
-        logits, targets = self.validation_logits()
-        total, weight = self._loss(torch.from_numpy(logits), torch.from_numpy(targets))
-        found = {"loss": float(total / weight)}
-        return found | measured(self.kind, logits, targets, self.scale)
-
     def validation_logits(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """(rows, outputs) for the validation split, and its targets as training sees them."""
         count = len(self.validation)
@@ -104,21 +85,15 @@ class TableObjective(Objective):
             del batch["targets"]
             batch = {name: value.to(self.device) for name, value in batch.items()}
             parts.append(self.network.told(self.network(**batch).float()).cpu().numpy())
-        return np.concatenate(parts), self._targets(self.validation, np.arange(count))
+        return np.concatenate(parts), self.targets(self.validation, np.arange(count))
 
     def _batch(self, rows: TableFeatures, indices: NDArray[Any]) -> dict[str, Tensor]:
         arrays = {
             "numbers": rows.numbers[indices],
             "categories": rows.categories[indices],
-            "targets": self._targets(rows, indices),
+            "targets": self.targets(rows, indices),
         }
         return {k: torch.from_numpy(v) for k, v in arrays.items() if v.ndim < 2 or v.shape[1]}
-
-    def _targets(self, rows: TableFeatures, indices: NDArray[Any]) -> NDArray[Any]:
-        targets = rows.targets[indices]
-        if self.scale is not None:
-            return self.scale.inward(targets)
-        return targets.astype(np.float32) if self.kind == "multiple" else np.array(targets)
 
 
 def outcome(

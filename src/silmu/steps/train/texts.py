@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from silmu.steps.train import losses
-from silmu.steps.train.objective import Objective
-from silmu.steps.train.validation import METRICS, Scale, measured
+from silmu.steps.train.examples import ExamplesObjective
+from silmu.steps.train.validation import METRICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +25,7 @@ VALIDATION_TOKENS = 4096
 """How many tokens, padding included, are evaluated at once."""
 
 
-class TextObjective(Objective):
+class TextObjective(ExamplesObjective):
     """A network that reads token ids, and the examples of a prepared data set.
 
     Args:
@@ -36,22 +35,14 @@ class TextObjective(Objective):
         settings: `class_weights` and `label_smoothing`.
     """
 
+    train: Features
+    validation: Features
+
     def __init__(self, network: nn.Module, prepared: Prepared, settings: Mapping[str, Any]) -> None:
-        self.network = network
-        self.kind = prepared.kind
+        splits = (prepared.features(split) for split in ("train", "validation"))
+        super().__init__(network, prepared, settings, *splits)
         self.metric, self.higher_is_better = METRICS[prepared.kind]
-        self.train = prepared.features("train")
-        self.validation = prepared.features("validation")
-        self.num_examples = len(self.train)
         self.lengths = self.train.lengths
-        weights = prepared.class_weights if settings.get("class_weights") else None
-        self._loss = losses.loss(
-            prepared.kind,
-            weights=None if weights is None else torch.from_numpy(weights),
-            label_smoothing=float(settings.get("label_smoothing") or 0),
-        )
-        # What is told is told in the user's unit; what is learnt is near 0 and of size 1.
-        self.scale = Scale.of(self.train.targets) if prepared.kind == "number" else None
         config: Any = getattr(network, "config", None)
         self.pad: int = getattr(config, "pad_token_id", None) or 0
 
@@ -69,12 +60,6 @@ class TextObjective(Objective):
         inputs = {name: value for name, value in batch.items() if name != "targets"}
         found = self.network(**inputs)
         return (found if isinstance(found, Tensor) else found.logits).float()
-
-    def validate(self) -> dict[str, float]:
-        """The loss and the metrics of the validation split."""
-        logits, targets = self.validation_logits()
-        total, weight = self._loss(torch.from_numpy(logits), torch.from_numpy(targets))
-        return {"loss": float(total / weight), **measured(self.kind, logits, targets, self.scale)}
 
     def validation_logits(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """(examples, outputs) for the validation split, and its targets as training sees them."""
@@ -96,7 +81,7 @@ class TextObjective(Objective):
             start += size
         logits = np.empty((len(order), parts[0].shape[1]), np.float32)
         logits[order] = np.concatenate(parts)
-        return logits, self._targets(features, np.arange(len(order)))
+        return logits, self.targets(features, np.arange(len(order)))
 
     def _batch(self, features: Features, indices: NDArray[Any]) -> dict[str, Tensor]:
         width = int(features.lengths[indices].max())
@@ -114,14 +99,8 @@ class TextObjective(Objective):
         arrays = {
             "input_ids": ids,
             "attention_mask": mask,
-            "targets": self._targets(features, indices),
+            "targets": self.targets(features, indices),
         }
         if types is not None:
             arrays["token_type_ids"] = types
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-    def _targets(self, features: Features, indices: NDArray[Any]) -> NDArray[Any]:
-        targets = features.targets[indices]
-        if self.scale is not None:
-            return self.scale.inward(targets)
-        return targets.astype(np.float32) if self.kind == "multiple" else targets
