@@ -175,3 +175,15 @@ def test_several_labels_where_they_are_asked_for(model: str, folder: Path) -> No
     first = json.loads((folder / "out.jsonl").read_text().splitlines()[0])
     found = silmu.pipeline("image-classification", model)("photos/a.png", top_k=2)
     assert [one["label"] for one in first["prediction"]] == [one["label"] for one in found]
+
+
+def test_export_of_pictures_is_measured_on_them(model: str, folder: Path, capsys: Capture) -> None:
+    for data, count in (([], 32), (["--data", "photos"], 4)):
+        target = folder / f"exported-{count}"
+        assert cli.main(["export", model, "--output", str(target), "--json", *data]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["pictures"] == count
+        assert told["difference"]["max"] < 1e-5
+        assert told["agreement"] == 1
+        assert (target / "preprocessor_config.json").is_file()
+        assert not (target / "tokenizer.json").exists()

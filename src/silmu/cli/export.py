@@ -5,8 +5,9 @@
 
 DIR holds config.json, the tokenizer and onnx/model_quantized.onnx, as transformers.js and optimum
 lay them out; `silmu use DIR` answers with it. --dtype is fp32, q8 (8 bits) or q4 (4 bits). The
-graph is opened again and compared with fp32 on the texts of --data, or on some that come with
-silmu: by how much its numbers differ, how often it comes to the same, how large and how fast it is.
+graph is opened again and compared with fp32 on the texts or pictures of --data, or on some that
+come with silmu: by how much its numbers differ, how often it comes to the same, how large and how
+fast it is.
 A decoder reads past_key_values.* and gives present.*, with padding on the left.
 """
 
@@ -15,20 +16,24 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from silmu.cli import DONE, _flags, _words, answer
-from silmu.errors import UnsupportedModelError, UsageError
+from silmu.errors import InputError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from silmu import store
     from silmu.pipelines import Pipeline
 
+    Inputs = dict[str, Any]
+
 MOST_TEXTS = 1000
+DRAWN = 32
+"""So many pictures are measured on at most."""
 TIMES = 3
 """How often each text is asked; the quickest counts."""
 
@@ -54,14 +59,25 @@ def run(args: argparse.Namespace) -> int:
     dtype = dtypes.canonical(args.dtype or "fp32")
     if dtype not in graphs.DTYPES:
         raise UsageError(f"--dtype is {dtype}; it may be {', '.join(graphs.DTYPES)}")
-    texts = _fastest.TEXTS if args.data is None else _read(args.data, args.input)
     full = pipeline(args.task, args.model, revision=args.revision, dtype="fp32", device=-1)
     if full.model.exported is not None:
         raise UnsupportedModelError(
             f"`{args.model}` is an ONNX graph already; export makes one of safetensors"
         )
+    if full.model.head == "zero-shot-image-classification":
+        raise UnsupportedModelError(
+            f"`{args.model}` answers with two graphs, of pictures and of texts; export writes one",
+            hint="--task image-feature-extraction writes that of pictures",
+        )
     if graphs.choose_dtype(full.model.folder, dtype) != dtype:
         raise UsageError(f"`{args.model}` cannot be had in {dtype}", hint="leave --dtype out")
+    if full.rows == "image":
+        many, inputs = "pictures", _pictures(full, args)
+    else:
+        many = "texts"
+        inputs = _rows_of(
+            full, _fastest.TEXTS if args.data is None else _read(args.data, args.input)
+        )
     target = Path(args.output).absolute()
     meta = {"model": args.model, "task": full.task, "dtype": dtype}
     with store.new_folder(target, meta=meta) as writer:
@@ -69,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
         _write(writer, full, graph, dtype)
         report = {**meta, "output": str(target), "graph": graph}
         report |= _sizes(writer.folder / graph, full)
-        report |= _measure(full, pipeline(full.task, writer.folder, dtype=dtype, device=-1), texts)
+        reduced = pipeline(full.task, writer.folder, dtype=dtype, device=-1)
+        report |= _measure(full, reduced, many, inputs)
     answer(_words.as_json(report) if args.json else _told(report))
     return DONE
 
@@ -110,7 +127,8 @@ def _write(writer: store.FolderWriter, pipe: Pipeline, graph: str, dtype: str) -
     for name in hub.used_files(folder):
         if name not in left_out:
             writer.copy(folder.file(name), name)
-    if not folder.has("tokenizer.json"):
+    reads_text = pipe.rows == "text" or pipe.reads_text
+    if reads_text and not folder.has("tokenizer.json"):
         writer.write("tokenizer.json", pipe.tokenizer.backend_tokenizer.to_str().encode())
 
 
@@ -123,17 +141,56 @@ def _sizes(graph: Path, full: Pipeline) -> dict[str, Any]:
     return {"bytes": size, "bytes_fp32": whole, "size_ratio": round(size / whole, 4)}
 
 
-def _measure(full: Pipeline, reduced: Pipeline, texts: Sequence[str]) -> dict[str, Any]:
-    """Both on the same token ids, in turn: by how much they differ, and how long each takes."""
+def _rows_of(pipe: Pipeline, texts: Sequence[str]) -> list[Inputs]:
+    """The token ids of each text, (1, tokens)."""
+    import numpy as np
+
+    most = min(pipe.model.max_tokens, 512)
+    found = (pipe.tokenizer.encode(text, truncation=True, max_length=most) for text in texts)
+    return [{"input_ids": np.array([row.ids], np.int64)} for row in found if row.ids]
+
+
+def _pictures(pipe: Pipeline, args: argparse.Namespace) -> list[Inputs]:
+    """The pixels of each picture, (1, channels, height, width): of --data, or soft noise."""
+    found: list[Inputs] = []
+    for one in _noise() if args.data is None else _of_data(pipe, args):
+        with suppress(InputError):  # what cannot be read is not measured on
+            found.append(cast("Inputs", pipe.preprocess(one)))
+        if len(found) == DRAWN:
+            break
+    if not found:
+        raise UsageError(f"`{args.data}` has no pictures to measure on")
+    return found
+
+
+def _noise() -> Iterator[Any]:
+    import numpy as np
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    while True:
+        yield Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).resize((256, 256))
+
+
+def _of_data(pipe: Pipeline, args: argparse.Namespace) -> Iterator[Any]:
+    from silmu.cli import _rows
+    from silmu.cli._images import Images
+
+    asked = Images(pipe, {}, args.input)
+    with closing(_rows.open_source(args.data)) as rows:
+        asked.expect(rows)
+        for block in rows.blocks(1):
+            yield from (one for _, one in asked.of_block(block) if isinstance(one, str))
+
+
+def _measure(
+    full: Pipeline, reduced: Pipeline, many: str, rows: Sequence[Inputs]
+) -> dict[str, Any]:
+    """Both on the same inputs, in turn: by how much they differ, and how long each takes."""
     import time
 
     import numpy as np
 
-    ids = [
-        full.tokenizer.encode(text, truncation=True, max_length=min(full.model.max_tokens, 512))
-        for text in texts
-    ]
-    rows = [row.ids for row in ids if row.ids]
     seconds = [0.0, 0.0]
     difference, cosines, same = list[float](), list[float](), list[float]()
     largest = 0.0
@@ -161,7 +218,7 @@ def _measure(full: Pipeline, reduced: Pipeline, texts: Sequence[str]) -> dict[st
         cosines.append(float(one @ other) / norms if norms else 1.0)
         same += _same(full, *found)
     return {
-        "texts": len(rows),
+        many: len(rows),
         "difference": {"max": largest, "mean": float(np.mean(difference))},
         "cosine": {"min": min(cosines), "mean": float(np.mean(cosines))},
         "agreement": float(np.mean(same)) if same else None,
@@ -171,19 +228,17 @@ def _measure(full: Pipeline, reduced: Pipeline, texts: Sequence[str]) -> dict[st
     }
 
 
-def _outputs(pipe: Pipeline, ids: list[int]) -> dict[str, Any]:
-    """What the model computes of a text: for a decoder, the scores of the token that follows."""
-    import numpy as np
-
+def _outputs(pipe: Pipeline, row: Inputs) -> dict[str, Any]:
+    """What the model computes of an input: for a decoder, the scores of the token that follows."""
     if pipe.model.head == "text-generation":
+        ids: list[int] = row["input_ids"][0].tolist()
         return {"logits": pipe.model.decoder().start([ids], len(ids)).copy()}
-    row = np.array([ids], np.int64)
-    return dict(pipe.model(input_ids=row))
+    return dict(pipe.model(**row))
 
 
 def _same(pipe: Pipeline, one: dict[str, Any], other: dict[str, Any]) -> list[float]:
     """Whether both come to the same: the label, the token, the place. Vectors come to nothing."""
-    if pipe.model.head == "feature-extraction":
+    if pipe.model.head.endswith("feature-extraction"):
         return []
     pairs = [(value, other[name]) for name, value in one.items()]
     config = pipe.model.config
@@ -195,7 +250,8 @@ def _same(pipe: Pipeline, one: dict[str, Any], other: dict[str, Any]) -> list[fl
 
 
 def _told(report: dict[str, Any]) -> str:
-    gaps, cosine, count = report["difference"], report["cosine"], report["texts"]
+    gaps, cosine = report["difference"], report["cosine"]
+    many = "pictures" if "pictures" in report else "texts"
     lines = [
         report["output"],
         f"{report['graph']}: {report['bytes'] / 1e6:,.1f} MB, fp32 would be "
@@ -205,5 +261,7 @@ def _told(report: dict[str, Any]) -> str:
     ]
     if report["agreement"] is not None:
         lines.append(f"comes to the same in {report['agreement']:.1%}")
-    lines.append(f"{report['speed_ratio']:.2f} times as fast as fp32, on {count:,} texts alone")
+    lines.append(
+        f"{report['speed_ratio']:.2f} times as fast as fp32, on {report[many]:,} {many} alone"
+    )
     return "\n".join(lines)
