@@ -63,7 +63,11 @@ FINE_TUNING: dict[str, Any] = FROM_NOTHING | {
 """How a model is fine-tuned unless settings say otherwise."""
 
 OF_KIND: dict[str, dict[str, Any]] = {
-    "perceptron": {"hidden_size": 1, "num_layers": 1, "dropout": 0.0, "learning_rate": 1e-3},
+    "perceptron": {
+        **{"hidden_size": 1, "num_layers": 1, "dropout": 0.0, "learning_rate": 1e-3},
+        # A template for each label holds no picture that is moved.
+        **{"crop": 0.0, "rotate": 0.0, "colour": 0.0, "label_smoothing": 0.0},
+    },
     "mlp": {"hidden_size": 512, "num_layers": 2, "dropout": 0.3, "learning_rate": 1e-3},
     "cnn": {"hidden_size": 32, "dropout": 0.4},
     "resnet": {"hidden_size": 32, "num_layers": 2, "dropout": 0.2},
