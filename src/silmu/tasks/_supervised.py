@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from silmu.steps.train.loop import Outcome
 
 
-MUCH = 0.05
-"""The share of a training's time spent waiting for examples, above which it is told."""
+MUCH, LONG = 0.05, 60.0
+"""The share of a training's time spent waiting for examples, above which it is told of one that
+took longer than so many seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ class Supervised(Task[S]):
             f"train: {objective.metric} {outcome.best_metric:.4g} on validation after "
             f"{outcome.step:,} steps ({outcome.stopped})"
         )
-        if outcome.waiting > MUCH:
+        if outcome.waiting > MUCH and outcome.seconds > LONG:
             self.tell(
                 f"train: the network waited for its examples {outcome.waiting:.0%} of the time; "
                 "--set workers=2 makes them ahead, in processes of their own"
