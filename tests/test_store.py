@@ -10,6 +10,7 @@ import ast
 import contextlib
 import doctest
 import errno
+import gc
 import itertools
 import json
 import os
@@ -217,6 +218,8 @@ def fork() -> int:
 def start(run: Callable[[], object]) -> int:
     if pid := fork():
         return pid
+    # Garbage of the parent may be an engine, which would wait for threads that are not here.
+    gc.disable()
     code = 1
     try:
         run()
