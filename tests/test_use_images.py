@@ -181,7 +181,9 @@ def test_export_of_pictures_is_measured_on_them(model: str, folder: Path, capsys
     for data, count in (([], 32), (["--data", "photos"], 4)):
         target = folder / f"exported-{count}"
         assert cli.main(["export", model, "--output", str(target), "--json", *data]) == 0
-        told = json.loads(capsys.readouterr().out)
+        out, error = capsys.readouterr()
+        told = json.loads(out)
+        assert ("of `photos`, 1 could not be read" in error) is bool(data)
         assert told["pictures"] == count
         assert told["difference"]["max"] < 1e-5
         assert told["agreement"] == 1

@@ -16,11 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from silmu.cli import DONE, _flags, _words, answer
+from silmu.cli import DONE, _flags, _words, answer, tell
 from silmu.errors import InputError, UnsupportedModelError, UsageError
 
 if TYPE_CHECKING:
@@ -153,11 +153,16 @@ def _rows_of(pipe: Pipeline, texts: Sequence[str]) -> list[Inputs]:
 def _pictures(pipe: Pipeline, args: argparse.Namespace) -> list[Inputs]:
     """The pixels of each picture, (1, channels, height, width): of --data, or soft noise."""
     found: list[Inputs] = []
+    unread = 0
     for one in _noise() if args.data is None else _of_data(pipe, args):
-        with suppress(InputError):  # what cannot be read is not measured on
+        try:
             found.append(cast("Inputs", pipe.preprocess(one)))
+        except InputError:
+            unread += 1
         if len(found) == DRAWN:
             break
+    if unread:
+        tell(f"of `{args.data}`, {unread:,} could not be read, and were not measured on")
     if not found:
         raise UsageError(f"`{args.data}` has no pictures to measure on")
     return found
