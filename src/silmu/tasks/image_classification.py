@@ -123,7 +123,11 @@ class ImageClassification(Supervised[ImageClassificationConfig]):
         config, train = self.config, features(prepared, "train")
         size = processor_of(prepared).size
         found = images.decided(config.network, config.to_dict(), len(train), size)
-        if found["flip"] is None:
+        if found["flip"] is None and prepared.kind == "number":
+            # Two targets are hardly ever equal, so the nearest pictures could not tell.
+            found["flip"] = False
+            self.tell("design: nothing is mirrored, for left may be another number than right")
+        elif found["flip"] is None:
             found["flip"] = images.may_flip(train.pixels, train.targets)
             kept = "does" if found["flip"] else "does not"
             self.tell(f"design: a mirrored picture {kept} look like others of its label")

@@ -65,6 +65,9 @@ class ImageObjective(ExamplesObjective):
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> dict[str, Tensor]:
         """Pixels as they are shown this time, and targets."""
+        if len(indices) == 1:
+            # Batch normalisation knows nothing of one picture whose maps are a single number.
+            indices = np.repeat(indices, 2)
         pixels = self.train.pixels[indices]
         for row, index in enumerate(indices.tolist()):
             pixels[row] = self.augmentation.changed(pixels[row], derive(seed, index))
