@@ -6,11 +6,10 @@
 FOLDER has a sub-folder of pictures for each class. Every peer trains the same network on the same
 rows with the same augmentation, batch size, optimizer and schedule, in a process of its own. The
 plain loop is what tutorials have: a data set that opens, resizes and augments a picture when it is
-asked for it, a DataLoader with two workers, forward, backward, step. Counted are pictures a second in the
-second half of the steps, when what is to be warm is warm, and for silmu also how much of the time
-the network waited. silmu opens pictures once, in its prepare step; its seconds, and those of
-collect, are told beside.
-Writes results/training-<date>.json.
+asked for it, a DataLoader with two workers, forward, backward, step. Counted are pictures a second
+in the second half of the steps, when what is to be warm is warm, and for silmu also how much of the
+time the network waited. silmu opens pictures once, in its prepare step; its seconds, and those of
+collect, are told beside. Writes results/training-<date>.json.
 """
 
 from __future__ import annotations
