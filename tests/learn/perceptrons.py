@@ -50,7 +50,7 @@ def perceptron(prepared: Prepared, folder: Path) -> Path:
         validation = features(prepared, "validation")
         seen = processor.normalised(np.array(validation.pixels)).reshape(len(validation), -1)
         scores = 1 / (1 + np.exp(-(seen @ weight.T + bias)))
-        chosen = Processor.open(Folder(folder, "it"))
+        chosen = Processor.open(Folder(folder, "it"), of_texts=False)
         assert chosen is not None
         limits = choose_thresholds(scores, validation.targets)
         (folder / FILE).write_bytes(chosen.with_thresholds(limits).to_bytes())

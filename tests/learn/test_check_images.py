@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,32 +30,31 @@ def kinds(found: Sequence[Finding], severity: str | None = None) -> set[str]:
 
 
 def test_planted_faults_are_found_and_their_twins_are_not_blamed(tmp_path: Path) -> None:
-    twins: dict[tuple[str, int], list[Finding]] = {}
+    blamed: list[tuple[str, Finding]] = []
     for base in dict.fromkeys(base for base, *_ in planted.FAULTS.values()):
         for seed in SEEDS:
             name = f"{base.__name__} {seed}"
             twin = base(seed, tmp_path / "pictures" / name)
-            twins[base.__name__, seed] = look(twin, tmp_path / "twins" / name)
-    blamed = {name: found for name, found in twins.items() if kinds(found, "wrong")}
+            blamed += [(name, one) for one in look(twin, tmp_path / "twins" / name)]
     missed: list[str] = []
-    imagined: list[str] = []
-    for fault, (base, _, kind, severity) in planted.FAULTS.items():
+    imagined: list[tuple[str, Finding]] = []
+    for fault, (_, _, kind, severity) in planted.FAULTS.items():
         for seed in SEEDS:
-            made = planted.make(fault, seed, tmp_path / "pictures" / f"{fault} {seed}")
-            found = look(made, tmp_path / "planted" / f"{fault} {seed}")
+            name = f"{fault} {seed}"
+            made = planted.make(fault, seed, tmp_path / "pictures" / name)
+            found = look(made, tmp_path / "planted" / name)
             hits = [one for one in found if (one.kind, one.severity) == (kind, severity)]
             named = {row for one in hits for row in one.rows}
             numbers = made.numbers()
             where = {numbers[path] for path in made.where if path in numbers}
-            if not hits or (where and len(named & where) < 0.5 * len(named)):
-                missed.append(fault)
-            if (kind, severity) in {(one.kind, one.severity) for one in twins[base.__name__, seed]}:
-                imagined.append(fault)
-    tried = len(planted.FAULTS) * len(SEEDS)
-    assert len(missed) <= 0.05 * tried, missed
-    assert max(Counter(missed).values(), default=0) <= 1, missed
-    assert len(imagined) <= 0.05 * tried, imagined
-    assert len(blamed) <= 0.05 * len(twins), blamed
+            if not hits or (where and len(named & where) <= 0.5 * len(named)):
+                missed.append(name)
+            # What is a note may follow from the fault, as rare labels are imbalance.
+            others = [one for one in found if (one.kind, one.severity) != (kind, "wrong")]
+            imagined += [(name, one) for one in others if one.severity == "wrong"]
+    assert not missed
+    assert not imagined
+    assert not blamed
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ import gzip
 import io
 import itertools
 import json
+import os
 import pickle
 import shutil
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,10 @@ from silmu.errors import InputError, UsageError
 from silmu.runtime.packages import locate
 from silmu.steps.collect import collect
 from silmu.steps.collect.dataset import Dataset
+from silmu.steps.collect.image.files import LARGEST, threads
 from silmu.steps.collect.image.opening import ASTRAY, NOT_MEANT, URL
 from silmu.steps.collect.pictures import FIELDS, Pictures, keys
+from silmu.steps.collect.values import UNICODE
 
 
 def photo(seed: int, size: tuple[int, int] = (120, 90)) -> Image.Image:
@@ -130,6 +134,43 @@ def test_a_folder_around_the_classes_is_passed_through(tmp_path: Path) -> None:
     assert Pictures(dataset).name(0) == "animals/images/cat/0.png"
 
 
+@pytest.mark.parametrize("around", ["", "wrap/", "one/other/"])
+@pytest.mark.parametrize("source", ["folder", "zip"])
+def test_a_place_in_a_class_is_the_same_in_every_split(
+    around: str, source: str, tmp_path: Path
+) -> None:
+    places = [f"{label}/{who}" for label in ("cat", "dog") for who in ("p1", "p2")]
+    names = [f"{around}{side}/{place}/0.png" for side in ("train", "test") for place in places]
+    whole = lay(tmp_path / "d", {name: written(photo(n)) for n, name in enumerate(names)})
+    if source == "zip":
+        whole = Path(shutil.make_archive(str(tmp_path / "d"), "zip", whole))
+    dataset = collect(whole, tmp_path / "c", kind="image")
+    assert sorted(dataset.column("folder").to_pylist()) == sorted(2 * places)
+    assert {*dataset.column("split").to_pylist()} == {"train", "test"}
+
+
+def test_a_place_in_a_class_begins_with_the_class(tmp_path: Path) -> None:
+    files = {"wrap/cat/p1/0.png": FILES["cat/0.png"], "wrap/dog/0.png": FILES["dog/0.png"]}
+    dataset = collect(lay(tmp_path / "d", files), tmp_path / "c", kind="image")
+    assert dataset.column("folder").to_pylist() == ["cat/p1", "dog"]
+
+
+def test_as_many_threads_as_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads() == 1
+    seen: list[list[str]] = []
+
+    def progress(count: int) -> None:
+        del count
+        names = [one.name for one in threading.enumerate()]
+        seen.append([name for name in names if name.startswith("silmu-pictures")])
+
+    collect(lay(tmp_path / "d"), tmp_path / "c", kind="image", progress=progress)
+    assert {len(names) for names in seen} == {1}
+
+
 def test_what_a_new_user_brings(tmp_path: Path) -> None:
     folder = lay(tmp_path / "d")
     (folder / "cat" / "x.jpg").write_bytes(b"")
@@ -213,6 +254,45 @@ def test_a_table_of_paths_and_labels(tmp_path: Path) -> None:
     pictures = Pictures(dataset)
     assert pictures.data(0) == FILES["cat/0.png"]
     assert pictures.image(2).tobytes() == photo(60).tobytes()
+
+
+def test_why_a_file_of_a_table_is_left_out(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "d")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "folder.png").mkdir()
+    with (folder / "large.png").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    names = ["cat/0.png", "pipe.png", "folder.png", "large.png"]
+    table = folder / "rows.csv"
+    table.write_text("file,label\n" + "".join(f"{name},a\n" for name in names))
+    dataset = collect(table, tmp_path / "c", kind="image", input="file", target="label")
+    assert reasons(dataset) == {
+        "it is not a regular file": (2, 3),
+        "the file has more than 100 MB": (4,),
+    }
+
+
+def test_paths_of_a_table_that_lead_out_by_a_folder_or_dots(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = lay(tmp_path / "d")
+    lay(tmp_path / "outside", {"x.png": written(photo(60))})
+    (folder / "out").symlink_to(tmp_path / "outside")
+    (folder / "in").symlink_to(folder / "cat")
+    (folder / "x.png").symlink_to(tmp_path / "outside" / "x.png")
+    names = [
+        *("in/0.png", "dog/../cat/1.png", f"{folder}/dog/../cat/2.png"),
+        *("out/x.png", "x.png", "cat/../../outside/x.png", f"{'a' * 5000}.png"),
+        *(f"{folder}/../outside/x.png", f"{folder}/out/x.png"),
+    ]
+    table = folder / "rows.csv"
+    table.write_text("file,label\n" + "".join(f"{name},a\n" for name in names))
+    dataset = collect(table, tmp_path / "c", kind="image", input="file", target="label")
+    assert reasons(dataset) == {ASTRAY: (4, 5, 6), "the file cannot be read": (7,)}
+    # A whole path may name any place, but none is taken for one in the folder that is not.
+    told = dataset.column("file").to_pylist()
+    assert told == ["in/0.png", "dog/../cat/1.png", "dog/../cat/2.png", *names[7:]]
+    assert "2 pictures lie outside" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -304,6 +384,29 @@ def test_archives_of_a_folder(tmp_path: Path) -> None:
             assert labels(dataset)[row] == name[:3]
 
 
+def test_a_zip_with_backslashes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in {
+            "animals\\cat\\": b"",
+            **{f"animals/{name}".replace("/", "\\"): data for name, data in FILES.items()},
+            "..\\..\\cat\\0.png": FILES["cat/0.png"],
+            "\\etc\\0.png": FILES["cat/0.png"],
+            "C:\\cat\\0.png": FILES["cat/0.png"],
+            "__MACOSX\\cat\\._0.png": b"x",
+        }.items():
+            member = zipfile.ZipInfo()
+            member.filename = name  # which the constructor would change under Windows
+            archive.writestr(member, data)
+    dataset = collect(tmp_path / "a.zip", tmp_path / "c", kind="image")
+    assert labels(dataset) == [name[:3] for name in FILES]
+    pictures = Pictures(dataset)
+    assert [pictures.name(row) for row in range(6)] == [f"animals/{name}" for name in FILES]
+    assert reasons(dataset) == {
+        "its name leads out of the archive": (7, 8, 9),
+        "the file is hidden": (10,),
+    }
+
+
 def test_bombs_and_broken_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cat/0.png", FILES["cat/0.png"])
@@ -347,6 +450,51 @@ def test_rows_of_a_program(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(pictures.image(4))[:, :, 0], gray)
         assert pictures.facts.column("mode").to_pylist()[4] == "L"
         assert sum(drop.count for drop in dataset.dropped) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *(("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "L")),
+        *(("TIFF", "RGB"), ("TIFF", "L"), ("TIFF", "CMYK"), ("WEBP", "RGB")),
+    ],
+)
+def test_a_picture_of_a_program_stays_upright(kind: str, mode: str, tmp_path: Path) -> None:
+    held = Image.Exif()
+    held[274], held[271] = 6, "a camera"
+    data = written(photo(5).convert(mode), kind, exif=held)
+    given = Image.open(io.BytesIO(data))
+    rows = [{"image": given, "label": "a"}, {"image": data, "label": "b"}]
+    dataset = collect(rows, tmp_path / "c", kind="image")
+    pictures = Pictures(dataset)
+    assert pictures.image(0).size == (90, 120)
+    assert pictures.image(0).tobytes() == pictures.image(1).tobytes()
+    assert pictures.facts.column("width").to_pylist() == [90, 90]
+    assert pictures.facts.column("mode")[0].as_py() == (mode if mode != "CMYK" else "RGB")
+    assert b"a camera" not in pictures.data(0)
+
+
+def test_pictures_of_a_program_may_begin_late(tmp_path: Path) -> None:
+    rows = [{"image": None, "label": "a"} for _ in range(300)]
+    rows += [{"image": photo(n), "label": "a"} for n in range(3)]
+    dataset = collect(rows, tmp_path / "c", kind="image")
+    assert dataset.row_numbers.tolist() == [301, 302, 303]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"bytes": "text", "path": None}, "it holds no picture, but `bytes` of type str"),
+        ({"bytes": 5, "path": "a.png"}, "it holds no picture, but `bytes` of type int"),
+        ({"bytes": b"", "path": "caf\udce9.png"}, UNICODE),
+        ("caf\udce9.png", UNICODE),
+    ],
+)
+def test_rows_of_a_program_that_hold_something_else(
+    given: Any, reason: str, tmp_path: Path
+) -> None:
+    rows = [{"image": photo(0), "label": "a"}, {"image": given, "label": "a"}]
+    assert reasons(collect(rows, tmp_path / "c", kind="image")) == {reason: (2,)}
 
 
 def test_paths_of_a_program_stay_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,9 +96,27 @@ def keys_and_leaders(
     leading = first[group].astype(np.int64)
     if near:
         rows = np.concatenate(signed)
-        _follow(leading, rows, *_near_pairs(np.concatenate(signatures)))
+        follow(leading, rows, *_near_pairs(np.concatenate(signatures)))
         leading = leading[leading]  # exact duplicates follow whom their first one follows
     return all_keys, leading
+
+
+def follow(
+    leading: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    later: NDArray[np.int64],
+    earlier: NDArray[np.int64],
+) -> None:
+    """Writes into `leading` whom each row follows.
+
+    Args:
+        leading: (rows,), whom each follows so far.
+        rows: the row of each number in the pairs.
+        later, earlier: pairs in order of the later one.
+    """
+    for row, other in zip(rows[later].tolist(), rows[earlier].tolist(), strict=True):
+        # Whom the earlier one follows is settled, since it comes before in the order.
+        leading[row] = min(leading[row], leading[other])
 
 
 def _key(text: str) -> int:
@@ -179,15 +197,3 @@ def _near_pairs(
         equal = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
         alike[start : start + _PAIRS] = (equal - _CHANCE) / (1 - _CHANCE) >= NEAR
     return pairs[alike, 0], pairs[alike, 1]
-
-
-def _follow(
-    leading: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    later: NDArray[np.int64],
-    earlier: NDArray[np.int64],
-) -> None:
-    """Writes into `leading` whom each row follows, given the pairs in order of the later one."""
-    for row, other in zip(rows[later].tolist(), rows[earlier].tolist(), strict=True):
-        # Whom the earlier one follows is settled, since it comes before in the order.
-        leading[row] = min(leading[row], leading[other])

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from silmu.errors import CorruptError, InputError
+from silmu.steps.collect.duplicates import follow
 from silmu.steps.collect.image import files, likeness
 
 if TYPE_CHECKING:
@@ -156,6 +157,6 @@ def keys(dataset: Dataset, near: bool = True) -> tuple[NDArray[np.uint64], NDArr
         whole = b"".join(kept.column("thumbnail").to_pylist())
         thumbnails = np.frombuffer(whole, np.uint8).reshape(len(alone), likeness.SIZE)
         sides = np.minimum(kept.column("width").to_numpy(), kept.column("height").to_numpy())
-        likeness.follow(leading, alone, *likeness.near_pairs(thumbnails, sides))
+        follow(leading, alone, *likeness.near_pairs(thumbnails, sides))
         leading = leading[leading]  # equal pictures follow whom their first one follows
     return own, leading

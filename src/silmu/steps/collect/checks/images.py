@@ -113,11 +113,10 @@ def _named(paths: list[str], drop: Drop) -> str:
 def _endings(view: View) -> list[Finding]:
     names, formats = view.words("name"), view.words("format")
     endings = [PurePosixPath(name).suffix[1:].lower() for name in names]
-    known = {ending for several in _FORMATS.values() for ending in several} | files.ENDINGS
     wrong = [
         row
         for row, (ending, kind) in enumerate(zip(endings, formats, strict=True))
-        if ending in known and ending not in _FORMATS.get(kind, ())
+        if ending in files.ENDINGS and ending not in _FORMATS.get(kind, ())
     ]
     if not wrong:
         return []
@@ -262,16 +261,19 @@ def _telling(
 def _tells(view: View, name: str, values: Numbers | list[str]) -> str | None:
     """How a feature tells some label from all others; None where it does not."""
     rows, codes = view.pairs
+    words = np.unique(np.array(values), return_inverse=True) if isinstance(values, list) else None
     for code, label in enumerate(view.labels):
         mine = np.zeros(view.rows, bool)
         mine[rows[codes == code]] = True
         count = int(mine.sum())
         if min(count, view.rows - count) < _FEWEST:
             continue
-        if isinstance(values, list):
-            message = _word_tells(np.array(values), mine)
+        if words is not None:
+            message = _word_tells(*words, mine)
         else:
-            score = auc(values, mine.astype(np.int64), (~mine).astype(np.int64))
+            score = auc(
+                np.asarray(values, np.float64), mine.astype(np.int64), (~mine).astype(np.int64)
+            )
             message = (
                 f"ranking by the {name} reaches an AUC of {max(score, 1 - score):.3f}"
                 if max(score, 1 - score) >= _TELLING
@@ -282,8 +284,9 @@ def _tells(view: View, name: str, values: Numbers | list[str]) -> str | None:
     return None
 
 
-def _word_tells(values: NDArray[np.str_], mine: NDArray[np.bool_]) -> str | None:
-    found, index = np.unique(values, return_inverse=True)
+def _word_tells(
+    found: NDArray[np.str_], index: NDArray[np.intp], mine: NDArray[np.bool_]
+) -> str | None:
     inside = np.bincount(index[mine], minlength=len(found)) / mine.sum()
     outside = np.bincount(index[~mine], minlength=len(found)) / (~mine).sum()
     gain = inside - outside

@@ -14,11 +14,20 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast, final
 
 from silmu.errors import InputError
-from silmu.steps.collect.classes import HIDDEN, NO_FILE, SPLITS, UNREADABLE, is_hidden, too_large
+from silmu.steps.collect.classes import (
+    HIDDEN,
+    NO_FILE,
+    SPLITS,
+    UNREADABLE,
+    is_hidden,
+    spoken,
+    too_large,
+)
 from silmu.steps.collect.image.files import EMPTY, LARGEST, NO_NAME, Entry, Listing
 from silmu.steps.collect.streams import regular
 
@@ -80,7 +89,7 @@ class Archive:
             if name != entry.path:
                 raise self._wrong("was changed while it was read")
             if reason is not None and entry.reason is None:
-                yield Entry(entry.path, entry.label, entry.split, reason), b""
+                yield replace(entry, reason=reason), b""
             else:
                 yield entry, data
 
@@ -98,23 +107,23 @@ class Archive:
         most = max(_BOMB_BYTES, self.path.stat().st_size * _BOMB_RATIO)
         with regular(self.path) as file, zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
-                if member.is_dir():
+                name = _zip_name(member).replace("\\", "/")  # as some programs of Windows write it
+                if name.endswith("/"):
                     continue
-                name = _zip_name(member)
                 reason = _unfit(name) or self._unfit_in_zip(member)
                 if reason is not None or not read:
-                    yield _spoken(name), reason, b""
+                    yield spoken(name), reason, b""
                     continue
                 try:
                     with archive.open(member) as one:
                         data = one.read(member.file_size + 1)
                 except _FAULTS:
-                    yield _spoken(name), UNREADABLE, b""
+                    yield spoken(name), UNREADABLE, b""
                     continue
                 total += len(data)
                 if total > most:
                     raise self._wrong(f"unpacks to more than {_BOMB_RATIO} times its size")
-                yield _spoken(name), None if data else EMPTY, data
+                yield spoken(name), None if data else EMPTY, data
 
     def _unfit_in_zip(self, member: zipfile.ZipInfo) -> str | None:
         if member.flag_bits & 0x1:
@@ -140,7 +149,7 @@ class Archive:
                         one = archive.extractfile(member)
                         data = one.read() if one is not None else b""
                         reason = None if data else EMPTY
-                    yield _spoken(name), reason, data
+                    yield spoken(name), reason, data
                     archive.members = []  # type: ignore[attr-defined] # would grow with each
 
     def _wrong(self, what: str) -> InputError:
@@ -211,7 +220,7 @@ def _unfit(name: str) -> str | None:
         or _DRIVE.match(name)
     ):
         return ASTRAY
-    if _spoken(name) != name:
+    if spoken(name) != name:
         return NO_NAME
     return HIDDEN if any(is_hidden(part) for part in parts if part != ".") else None
 
@@ -222,10 +231,6 @@ def _size_unfit(size: int, packed: int) -> str | None:
     if size > _MEMBER_BYTES and size > _MEMBER_RATIO * packed:
         return BOMB
     return None if size else EMPTY
-
-
-def _spoken(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _listed(names: list[tuple[str, str | None]]) -> Listing:
@@ -256,6 +261,7 @@ def _listed(names: list[tuple[str, str | None]]) -> Listing:
                 parts[depth - 1] if in_class else None,
                 parts[0] if in_class and has_splits else None,
                 reason,
+                "/".join(parts[depth - 1 : -1]) if in_class else None,
             )
         )
         nested = nested or (in_class and len(parts) > depth + 1)

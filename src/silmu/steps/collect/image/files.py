@@ -37,6 +37,7 @@ MISSING = "there is no such file"
 EMPTY = "the file is empty"
 NO_LABEL = "it lies in no sub-folder, which would be its label"
 NO_NAME = "its name is not UTF-8"
+_MOST_THREADS = 8
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
@@ -63,12 +64,8 @@ class Entry:
     split: str | None
     reason: str | None = None
     """Why it is no row; None if it may be one."""
-
-    @property
-    def folder(self) -> str:
-        """Where in the class it lies, the class included."""
-        inside = self.path.rpartition("/")[0]
-        return inside.partition("/")[2] if self.split is not None else inside
+    folder: str | None = None
+    """Where in the class it lies, from the class on; None where it is in none."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +104,13 @@ def listing(root: Path) -> Listing:
     for folder, split in folders:
         label = spoken(folder.name)
         for path in files(folder):
-            entries.append(_entry(path, root, resolved, label, split))
+            place = spoken(path.parent.relative_to(folder.parent).as_posix())
+            entries.append(_entry(path, root, resolved, label, split, place))
             nested = nested or path.parent != folder
     beside = [inner, *(subfolders(inner) if has_splits else [])]
     for folder in beside:
         for path in _strays(folder, every=not folders):
-            entries.append(_entry(path, root, resolved, None, None))
+            entries.append(_entry(path, root, resolved))
     return Listing(entries, bool(folders), has_splits, nested)
 
 
@@ -140,6 +138,8 @@ def read(path: Path) -> bytes:
             raise Refused(path, too_large(LARGEST))
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
+    except Refused:
+        raise
     except FileNotFoundError as error:
         raise Refused(path, MISSING) from error
     except (OSError, ValueError) as error:
@@ -149,6 +149,13 @@ def read(path: Path) -> bytes:
     if len(data) > LARGEST:
         raise Refused(path, too_large(LARGEST))
     return data
+
+
+def threads() -> int:
+    """How many threads open pictures at once: a core each, but no more than gain by it."""
+    from silmu.runtime import session  # whose engine takes a while to import
+
+    return min(session.num_cores(), _MOST_THREADS)
 
 
 def looks_like_pictures(values: Iterable[object]) -> bool:
@@ -165,12 +172,19 @@ def looks_like_pictures(values: Iterable[object]) -> bool:
     return bool(named) and sum(named) >= 0.9 * len(named)
 
 
-def _entry(path: Path, root: Path, resolved: Path, label: str | None, split: str | None) -> Entry:
+def _entry(
+    path: Path,
+    root: Path,
+    resolved: Path,
+    label: str | None = None,
+    split: str | None = None,
+    place: str | None = None,
+) -> Entry:
     name = path.relative_to(root).as_posix()
     reason = unfit(path, resolved, LARGEST)
     if reason is None and spoken(name) != name:
         reason = NO_NAME
-    return Entry(spoken(name), label, split, reason)
+    return Entry(spoken(name), label, split, reason, place)
 
 
 def _strays(folder: Path, *, every: bool = False) -> Iterator[Path]:

@@ -123,21 +123,6 @@ def unexplained(one: Grays, other: Grays, steps: int) -> NDArray[np.float64]:
     return np.minimum(_left(one, other, steps), _left(other, one, steps))
 
 
-def follow(
-    leading: NDArray[np.int64], rows: NDArray[np.int64], later: Pairs, earlier: Pairs
-) -> None:
-    """Writes into `leading` whom each row follows.
-
-    Args:
-        leading: (rows,), whom each follows so far.
-        rows: the row of each number in the pairs.
-        later, earlier: pairs in order of the later one.
-    """
-    for row, other in zip(rows[later].tolist(), rows[earlier].tolist(), strict=True):
-        # Whom the earlier one follows is settled, since it comes before in the order.
-        leading[row] = min(leading[row], leading[other])
-
-
 # ── what may be one ────────────────────────────────────────────────────────────────────────────
 
 

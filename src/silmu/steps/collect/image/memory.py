@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """What Hugging Face's datasets hold a picture as."""
 
-_WINDOW = 256  # rows that are looked at for columns of pictures
+_WINDOW = 256  # rows of a stream that are looked at for columns of pictures
+_ORIENTATION = 274  # in EXIF
 _ROWS, _BYTES = 256, 1 << 25  # in a batch
 _NO_PICTURE = "it holds no picture, but {}"
 
@@ -32,7 +33,8 @@ Rows = Iterator[tuple[int, Mapping[str, Any]]]
 def read(given: Any, *, held: bool) -> tuple[pa.Schema, Read]:
     """Rows of whatever `memory.read` takes; columns of pictures become `CELL`.
 
-    A stream is read once, and its pictures are compressed as they come.
+    A stream is read once, and its pictures are compressed as they come; its first rows tell which
+    columns hold pictures. Of all else every row is looked at.
     """
     if _is_typed(given):
         return memory.read(given, held=held)
@@ -40,8 +42,8 @@ def read(given: Any, *, held: bool) -> tuple[pa.Schema, Read]:
     is_stream = iter(rows) is rows
     if is_stream and held:
         rows, is_stream = list(rows), False
-    first = list(itertools.islice(rows, _WINDOW))
-    columns = _columns(first)
+    first = list(itertools.islice(rows, _WINDOW)) if is_stream else []
+    columns = _columns(first if is_stream else rows)
     if not columns:
         # Paths, which are texts.
         return memory.read(itertools.chain(first, rows) if is_stream else rows, held=held)
@@ -113,19 +115,29 @@ def cell(value: Any) -> dict[str, Any] | None:
     if value is None or (isinstance(value, str) and not value):
         return None
     if isinstance(value, str | PurePath):
-        return {"bytes": None, "path": str(value)}
+        return _held(None, value)
     if isinstance(value, bytes | bytearray | memoryview):
-        return {"bytes": bytes(cast("bytes", value)), "path": None}
+        return _held(bytes(cast("bytes", value)))
     if isinstance(value, Mapping):
         both = cast("Mapping[str, Any]", value)
-        if both.get("bytes") is not None:
-            return {"bytes": bytes(both["bytes"]), "path": both.get("path")}
-        return cell(both.get("path"))
+        data, path = both.get("bytes"), both.get("path")
+        if data is None:
+            return cell(path)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InputError(_NO_PICTURE.format(f"`bytes` of type {type(data).__name__}"))
+        return _held(bytes(cast("bytes", data)), path)
     if isinstance(value, np.ndarray):
-        return {"bytes": _of_array(cast("NDArray[Any]", value)), "path": None}
+        return _held(_of_array(cast("NDArray[Any]", value)))
     if _is_image(value):
-        return {"bytes": _written(value), "path": getattr(value, "filename", None) or None}
+        return _held(_written(value), getattr(value, "filename", None) or None)
     raise InputError(_NO_PICTURE.format(f"a {type(value).__name__}"))
+
+
+def _held(data: bytes | None, path: object = None) -> dict[str, Any]:
+    name = None if path is None else str(path)
+    if name is not None and not values.is_text(name):
+        raise InputError(values.UNICODE)
+    return {"bytes": data, "path": name}
 
 
 def _of_array(array: NDArray[Any]) -> bytes:
@@ -144,10 +156,25 @@ def _written(picture: Any) -> bytes:
         picture = load_image(picture, what="the picture", background="white")
     buffer = io.BytesIO()
     try:
-        picture.save(buffer, "PNG", compress_level=1)
+        picture.load()  # which turns a TIFF, and then it says so
+        picture.save(buffer, "PNG", compress_level=1, exif=_turned(picture))
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError("the picture is broken") from error
     return buffer.getvalue()
+
+
+def _turned(picture: Any) -> Any:
+    """How a camera was held, if a picture says so, as EXIF; the rest of it is not kept."""
+    from PIL import Image
+
+    kept = Image.Exif()
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except Exception:  # whatever PIL does over a broken one
+        return kept
+    if isinstance(orientation, int) and 1 < orientation < 9:
+        kept[_ORIENTATION] = orientation
+    return kept
 
 
 def _columns(rows: Iterable[Any]) -> list[str]:

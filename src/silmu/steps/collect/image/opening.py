@@ -34,7 +34,6 @@ NOTHING = "it holds neither a path nor bytes"
 NOT_MEANT = "it is no picture, nor called one"
 _IS = ("it is no picture", "it is a ", "it is an ", "it is empty")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}://", re.IGNORECASE)
-_MOST_WORKERS = 8
 
 
 class _Opened(NamedTuple):
@@ -76,14 +75,14 @@ class Opening:
         self.schema = schema.set(self._place, pa.field(column, kind))
         self._fields = fields
         self._resolved = root.resolve()
+        self._folders: dict[Path, bool] = {}
         self._progress = progress
         self._outside = 0
 
     def through(self, batches: Iterable[Numbered], tally: Tally) -> Iterator[Numbered]:
         """The rows whose pictures can be opened, with columns of facts behind their own."""
         schema = pa.schema([*self.schema, *self._fields])
-        workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-        with ThreadPoolExecutor(workers, thread_name_prefix="silmu-pictures") as pool:
+        with ThreadPoolExecutor(files.threads(), thread_name_prefix="silmu-pictures") as pool:
             for numbers, batch in batches:
                 cells = cast("list[Any]", batch.column(self._place).to_pylist())
                 opened = list(pool.map(self._open, cells, numbers.tolist()))
@@ -146,16 +145,27 @@ class Opening:
         path = PurePath(value)
         if "\\" in value and os.sep == "/" and not (self.root / path).exists():
             path = PurePath(value.replace("\\", "/"))  # as tables from Windows have them
+        try:
+            is_inside = self._is_inside(self.root / path)
+        except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+            raise Refused(value, files.UNREADABLE) from error
         if path.is_absolute():
-            if path.is_relative_to(self.root):
+            if is_inside and path.is_relative_to(self.root):
                 return path.relative_to(self.root).as_posix()
             self._outside += 1
             return str(path)
-        whole = self.root / path
-        may_lead_out = ".." in path.parts or whole.is_symlink()
-        if may_lead_out and not whole.resolve().is_relative_to(self._resolved):
+        if not is_inside:
             raise Refused(value, ASTRAY)
         return path.as_posix()
+
+    def _is_inside(self, whole: Path) -> bool:
+        """Whether a path ends below the root, all links followed."""
+        if whole.name == ".." or whole.is_symlink():
+            return whole.resolve().is_relative_to(self._resolved)
+        folder = whole.parent
+        if folder not in self._folders:
+            self._folders[folder] = folder.resolve().is_relative_to(self._resolved)
+        return self._folders[folder]
 
 
 def _reason(value: Any, reason: str) -> str:
