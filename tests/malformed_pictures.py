@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -619,13 +620,17 @@ def closed() -> Image.Image:
 
 
 def run(name: str) -> dict[str, Any]:
-    """Reads one picture in both ways; what came of it, and the seconds of the processor."""
+    """Reads one picture in every way; what came of it, and the most seconds of the processor."""
     given = CASES[name].make()
-    start = time.process_time()
-    outcomes = [outcome(given, background) for background in (None, "white")]
+    ways = [partial(outcome, given, background) for background in (None, "white")]
     if isinstance(given, bytes):
-        outcomes.append(told(given))
-    return {"outcomes": outcomes, "seconds": (time.process_time() - start) / len(outcomes)}
+        ways.append(partial(told, given))
+    outcomes, seconds = list[str](), list[float]()
+    for way in ways:
+        start = time.process_time()
+        outcomes.append(way())
+        seconds.append(time.process_time() - start)
+    return {"outcomes": outcomes, "seconds": max(seconds)}
 
 
 def outcome(given: Any, background: str | None) -> str:

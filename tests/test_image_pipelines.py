@@ -373,7 +373,7 @@ def exported(name: str) -> onnx.ModelProto:
 def lay(folder: Path, name: str, path: str, model: onnx.ModelProto | None = None) -> str:
     """A model folder whose weights are a graph alone."""
     left_out = shutil.ignore_patterns("*.safetensors")
-    shutil.copytree(HERE / "models" / name, folder, ignore=left_out)
+    shutil.copytree(HERE / "models" / name, folder, ignore=left_out, dirs_exist_ok=True)
     (folder / path).parent.mkdir(exist_ok=True)
     (folder / path).write_bytes((model or exported(name)).SerializeToString())
     return str(folder)
@@ -392,6 +392,25 @@ def test_exported_graphs(name: str, path: str, pipe: Make, tmp_path: Path) -> No
     labels = {"candidate_labels": LABELS} if own.task == COMPARE else {}
     close(own(PATHS, **labels), expected(PATHS, **labels))
     close(own(PATHS[1], **labels), expected(PATHS[1], **labels))
+
+
+@pytest.mark.parametrize("is_exported", [False, True])
+def test_the_tokens_of_labels_are_made_once(
+    is_exported: bool, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(models / "clip-base")
+    own: Any = silmu.pipeline(
+        model=lay(tmp_path, "clip-base", "model.onnx") if is_exported else folder
+    )
+    made: list[Any] = []
+    tokens = own._tokens
+    monkeypatch.setattr(own, "_tokens", lambda *asked: made.append(asked) or tokens(*asked))
+    found = own(PATHS[:3], candidate_labels=LABELS)
+    assert len(made) == 1
+    close(found, own(PATHS[:3], candidate_labels=LABELS))
+    assert len(made) == 1
+    other = own(PATHS[0], candidate_labels=LABELS[:2])
+    assert [len(made), len(other)] == [2, 2]
 
 
 def test_a_graph_that_rounds_by_the_batch_reads_one_at_a_time(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from pictured import PICTURES, picture
 from silmu.errors import (
@@ -309,6 +310,27 @@ def test_pictures_are_turned_as_the_camera_was(turn: int) -> None:
     assert not again.getexif()
 
 
+def test_broken_exif_is_passed_over() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    held = exif.tobytes()
+    own = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+    profiles = [b"MM\0\0", held.replace(b"MM\0*", b"MM\1*"), held[:12], held[:20]]
+    files = [encoded(own, "PNG", exif=one) for one in profiles]
+    for text in ("\nexif\n 4\nzz", "\nexif\n", "exif"):
+        info = PngInfo()
+        info.add_text("Raw profile type exif", text)
+        files.append(encoded(own, "PNG", pnginfo=info))
+    broken = 0
+    for data in files:
+        try:
+            Image.open(io.BytesIO(data)).getexif()
+        except Exception:
+            broken += 1
+        np.testing.assert_array_equal(array_of(data), np.asarray(own))
+    assert broken > 3
+
+
 def test_alpha_is_dropped_or_laid_on_white() -> None:
     for name in ("alpha.png", "alpha.webp", "gray-alpha.png", "palette-alpha.png"):
         wide = np.asarray(plain(name).convert("RGBA")).astype(int)
@@ -403,6 +425,9 @@ def test_threads_open_pictures_at_the_same_time() -> None:
 
 class _Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path == "/drip":
+            self.drip()
+            return
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/wide.png")
@@ -428,7 +453,19 @@ class _Site(BaseHTTPRequestHandler):
                 if _Site.stop.wait(0.1):
                     break
 
-    stop = threading.Event()
+    def drip(self) -> None:
+        """A header of many seconds, of which no byte is waited for long."""
+        self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        for _ in range(160):
+            try:
+                self.wfile.write(b"x")
+            except OSError:
+                _Site.left.set()
+                return
+            if _Site.stop.wait(0.05):
+                return
+
+    stop, left = threading.Event(), threading.Event()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -467,6 +504,9 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
                 load_image(site + path, timeout=20)
         with pytest.raises(InputError, match=r"longer than 0\.3 seconds"):
             load_image(site + "/slow", timeout=0.3)
+        with pytest.raises(InputError, match=r"longer than 0\.3 seconds"):
+            load_image(site + "/drip", timeout=0.3)
+        assert _Site.left.wait(8)  # nobody reads on
     with pytest.raises(InputError, match="cannot be had"):
         load_image(site + "/wide.png", timeout=5)  # nobody is there any more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 import silmu
 from silmu import cli
@@ -141,6 +143,71 @@ def test_the_column_is_named_where_several_hold_pictures(
     command = ["use", model, "--data", str(table), "--input", "right", "--output", "out.csv"]
     assert cli.main([*command, "-q"]) == 0
     assert rows(folder / "out.csv")[0]["prediction"] == best(model, "photos/b.jpg")["label"]
+
+
+def test_a_folder_with_more_than_pictures(model: str, folder: Path, capsys: Capture) -> None:
+    (folder / "photos" / "README.md").write_text("five photographs")
+    assert cli.main(["use", model, "--data", "photos", "--output", "out.csv", "-q"]) == 1
+    told = rows(folder / "out.csv")
+    assert [row["path"] for row in told][:3] == ["README.md", "a.png", "b.jpg"]
+    assert "is no picture" in told[0]["error"]
+    assert told[1]["prediction"] == best(model, "photos/a.png")["label"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("id,image\n1,\n2,a.png\n", "image"),
+        ("label,photo\nx.png,\ny.png,a.png\n", "photo"),
+        ("image,path\n12,a.png\n13,b.jpg\n", "path"),  # whose `image` is a number of it
+        ("name,where\nx,data:x\ny,a.png\n", "where"),
+        ("id,image\n1,a\n2,a.png\n", "image"),
+    ],
+    ids=["empty", "beside-another", "held-by-one", "address", "no-ending"],
+)
+def test_a_column_is_known_by_its_name(model: str, folder: Path, table: str, column: str) -> None:
+    (folder / "photos" / "rows.csv").write_text(table)
+    cli.main(["use", model, "--data", "photos/rows.csv", "--output", "out.csv", "-q"])
+    answered = {row[column]: row["prediction"] for row in rows(folder / "out.csv")}
+    assert answered["a.png"] == best(model, "photos/a.png")["label"]
+
+
+def test_base64(model: str, folder: Path, capsys: Capture) -> None:
+    whole = (folder / "photos" / "a.png").read_bytes()
+    text = base64.b64encode(whole).decode()
+    assert cli.main(["use", model, text, "n" * 300 + ".jpg"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{best(model, 'photos/a.png')['label']} ")
+    assert len(told.out) < 200
+    assert "there is no file `nnn" in told.err
+    assert len(told.err) < 200
+    (folder / "rows.csv").write_text(f"image\n{text}\n{'n' * 300}.jpg\n{text[:-400]}\n")
+    assert cli.main(["use", model, "--data", "rows.csv", "--output", "out.csv", "-q"]) == 1
+    cells = rows(folder / "out.csv")
+    assert cells[0]["prediction"] == best(model, "photos/a.png")["label"]
+    assert "there is no file" in cells[1]["error"]
+    assert "is broken" in cells[2]["error"]
+
+
+def test_a_hub_regressor_writes_its_number(models: Path, folder: Path) -> None:
+    shutil.copytree(models / "vit-image", folder / "one")
+    config = json.loads((folder / "one" / "config.json").read_text())
+    config |= {"problem_type": "regression", "id2label": {"0": "age"}, "label2id": {"age": 0}}
+    (folder / "one" / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "one" / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = 100 * weights[name][:1]
+    save_file(weights, folder / "one" / "model.safetensors")
+    command = ["use", "one", "--data", "photos", "--output"]
+    assert cli.main([*command, "out.csv", "-q"]) == 1
+    assert cli.main([*command, "squeezed.csv", "--set", "function_to_apply=sigmoid", "-q"]) == 1
+    pipe = silmu.pipeline(model=str(folder / "one"))
+    for name, function in (("out.csv", "none"), ("squeezed.csv", "sigmoid")):
+        number = pipe("photos/a.png", function_to_apply=function)[0]["score"]
+        told = rows(folder / name)[0]
+        assert float(told["prediction"]) == pytest.approx(number, abs=1e-4)
+        assert told["score"] == ""
+    assert not 0 <= float(rows(folder / "out.csv")[0]["prediction"]) <= 1
 
 
 def test_what_was_begun_goes_on(

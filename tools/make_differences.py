@@ -30,6 +30,7 @@ sides and fails when a difference is gone.
 """
 
 EVERY, FIVE, CREATION = "Every task", "transformers 5", "Making a pipeline"
+PICTURES = "Pictures"
 TOPICS = {
     "text-generation": "Text generation",
     "question-answering": "Question answering",
@@ -40,7 +41,7 @@ TOPICS = {
     "zero-shot-classification": "Zero-shot classification",
     "pipeline": CREATION,
 }
-ORDER = [EVERY, CREATION, *(name for name in TOPICS.values() if name != CREATION), FIVE]
+ORDER = [EVERY, CREATION, *(name for name in TOPICS.values() if name != CREATION), PICTURES, FIVE]
 
 BESIDES = {
     EVERY: [
@@ -87,6 +88,25 @@ BESIDES = {
     TOPICS["token-classification"]: [
         "in a text whose Hangul syllables are of several characters (NFD), `start` and `end` of an "
         "entity are widened to whole syllables; those of a token alone are the tokenizer's",
+    ],
+    PICTURES: [
+        "a picture whose height is 1 or 3 is taken by 4.57 for one whose first axis is its "
+        "channels; silmu reads it as what it is",
+        "bytes of a file, a `pathlib.Path` and arrays of uint8 (height, width, and channels) are "
+        "pictures too; 4.57 takes text and PIL images only",
+        "base64 may be without padding or of the alphabet for URLs, and a `data:` URL may name any "
+        "type or none; 4.57 wants `data:image/` and the usual alphabet",
+        "an address is given 60 seconds, and `timeout` is for all of its answer: in 4.57 there is "
+        "no limit, and `timeout` begins anew with every part that comes",
+        "files, base64 and answers of more than 100,000,000 bytes, pictures of more than "
+        "50,000,000 pixels, and what is packed too tightly for a photograph are an InputError "
+        "before they are decoded; 4.57 has PIL's limit alone, of 178,956,970 pixels",
+        "JPEG, PNG, WebP, BMP, GIF and TIFF are opened, told by their content; 4.57 opens whatever "
+        "the installed PIL knows",
+        "broken EXIF is passed over, and the picture read as it is stored; 4.57 fails where PIL "
+        "cannot read it",
+        "of models from the hub, what alpha hides is seen and 16 bits are cut off at 255, as in "
+        "4.57; models that silmu trained see white there, and the higher 8 of 16 bits",
     ],
     FIVE: [
         "what version 5 removed stays as it was, such as `question-answering` and "

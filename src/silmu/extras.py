@@ -32,7 +32,7 @@ def packages() -> dict[str, list[str]]:
     >>> "numpy" in packages()[""]
     True
     """
-    from importlib import metadata  # a tenth of what a program imports up to its first answer
+    from importlib import metadata  # slow to import, and few runs ask for an extra
 
     own: dict[str, list[str]] = {}
     named: dict[str, list[str]] = {}

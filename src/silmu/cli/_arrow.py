@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -150,8 +152,19 @@ class Collected(_Typed):
 
         schema, self._given = collect.rows(source, query=query)
         super().__init__(collect.describe(source), schema)
-        path = Path(source)
-        self.folder = path if path.is_dir() else path.parent if path.exists() else Path()
+        self.folder = _folder(source)
 
     def _all(self) -> Iterator[pa.RecordBatch]:
         yield from self._given
+
+
+def _folder(source: str) -> Path | None:
+    """Where the tables of a source lie; None for several places."""
+    given = os.path.expanduser(source)  # noqa: PTH111 - pathlib raises on odd names
+    if os.path.isdir(given):  # noqa: PTH112
+        return Path(given)
+    if os.path.lexists(given):
+        return Path(given).parent
+    found = map(Path, glob.glob(given, recursive=True))  # noqa: PTH207 - absolute ones too
+    folders = {one.parent for one in found if not one.is_dir()} or {Path()}
+    return folders.pop() if len(folders) == 1 else None

@@ -66,6 +66,8 @@ def cells_of(pipe: Any, settings: Mapping[str, Any]) -> Cells:
         kinds, told = {"prediction": is_one, "low": is_one, "high": is_one}, dict
     elif _is_number(pipe):
         kinds["prediction"], told = True, _number
+        # Of a single label the pipeline of pictures, as that of transformers, gives a sigmoid.
+        asked = {} if "function_to_apply" in settings else {"function_to_apply": "none"}
     elif (thresholds := _thresholds(pipe)) and not is_asked_for_some:
         asked, told = {"top_k": len(thresholds)}, partial(_labels, thresholds=thresholds)
     elif pipe.gives_lists or settings.get("multi_label") or settings.get("multi_class"):

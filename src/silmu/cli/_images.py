@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -13,6 +14,7 @@ from silmu.cli import _rows, _scoring
 from silmu.cli._asked import Asked, Pairs, lines_of_stdin
 from silmu.cli._rows import Block, Row, Source
 from silmu.errors import InputError, UsageError
+from silmu.runtime import image_sources
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +27,7 @@ PATH = "path"
 
 _ADDRESS = re.compile(r"https?://|data:", re.IGNORECASE)
 _NAMES = ("image", "path", "picture", "photo", "img", "file_name", "filename", "file")
+_KINDS = (str, bytes, Mapping, type(None))
 
 
 @final
@@ -40,7 +43,7 @@ class Images(Asked):
     def __init__(self, pipe: Any, settings: Mapping[str, Any], name: str | None) -> None:
         super().__init__(pipe, settings)
         self._name = name
-        self._folder = Path()
+        self._folder: Path | None = Path()
 
     def of_texts(self, texts: Sequence[str]) -> Pairs:
         """Each path is shown as it is; stdin holds one a line."""
@@ -57,9 +60,8 @@ class Images(Asked):
 
     def expect(self, source: Source) -> None:
         """The column that is named, that of the training, or the only one of pictures."""
-        first = source.first()
+        self.reads = (_column(self.pipe, source, self._name),)
         self._folder = source.folder
-        self.reads = (PATH,) if first is None else (_column(self.pipe, source, first, self._name),)
 
     def of_block(self, block: Block) -> Pairs:
         """Each is shown by its path."""
@@ -86,28 +88,42 @@ class Images(Asked):
     def seen(self, source: Source) -> Source:
         """The source, whose pictures in bytes are repeated by their names."""
         column = self.reads[0]
-        first = source.first()
-        is_text = first is None or isinstance(first[column], str | None)
-        return source if is_text and source.schema is None else _Named(source, column)
+        first = source.first() or {}
+        if source.schema is None:
+            return source if isinstance(first.get(column), str | None) else _Named(source, column)
+        return _Named(source, column) if column in source.schema.names else source
 
     def _one(self, value: Any) -> Any:
         return _named(value, self._folder) if isinstance(value, str) else _of_bytes(value)
 
 
-def _named(text: str, folder: Path) -> Any:
-    """What a path or an address is asked as."""
+def _named(text: str, folder: Path | None) -> Any:
+    """What a path, an address or base64 is asked as.
+
+    Raises:
+        UsageError: nothing says where the path begins.
+    """
     if not text or text.isspace():
         return InputError("there is no path")
     if _ADDRESS.match(text):
         return text
-    path = folder / text
-    if not path.exists():
-        return InputError(f"there is no file `{path}`")
-    if path.is_dir():
+    may_be_base64 = image_sources.may_be_base64(text)
+    path = str((folder or Path()) / text)
+    if folder is None and not may_be_base64 and not os.path.isabs(path):  # noqa: PTH117
+        raise UsageError(
+            f"the path `{image_sources.short(text)}` begins in the folder of its table, and the "
+            "tables lie in several folders",
+            hint="give the tables of each folder by themselves",
+        )
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib raises on odd names
         return InputError(
             f"`{path}` is a folder", hint=f"for all pictures in it: --data {path} --output FILE"
         )
-    return str(path)
+    if os.path.lexists(path):
+        return path
+    if may_be_base64:
+        return text
+    return InputError(f"there is no file `{image_sources.short(path)}`")
 
 
 def _of_bytes(value: Any) -> Any:
@@ -125,21 +141,33 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _column(pipe: Any, source: Source, first: Row, name: str | None) -> str:
-    """The column whose pictures are answered."""
+def _column(pipe: Any, source: Source, name: str | None) -> str:
+    """The column whose pictures are answered: by its name, or else by what its first row holds.
+
+    A first row may hold nothing, base64, or a path without an ending. So its cells only decide
+    between names that may all be meant, or where there is none of these.
+    """
+    found = source.first()
+    first = {column: (found or {}).get(column) for column in source.names(GROUP)}
     listed = ", ".join(f"`{column}`" for column in first)
     if name is not None:
-        if name not in first:
+        if first and name not in first:
             raise UsageError(f"`{source.name}` has no column `{name}`; it has {listed}")
         return name
+    if isinstance(source, Folder):
+        return PATH
     fitted = getattr(pipe, "fitted", None)
     trained = tuple(fitted.inputs) if fitted is not None else ()
-    held = [column for column, value in first.items() if _is_picture(value)]
-    for column in (*trained, *_NAMES):
-        if column in held:
+    may_be = [column for column, value in first.items() if isinstance(value, _KINDS)]
+    held = [column for column in may_be if _is_picture(first[column])]
+    named = [column for column in _NAMES if column in may_be]
+    for column in (*trained, *sorted(named, key=lambda one: one not in held)):
+        if column in may_be:
             return column
     if len(held) == 1:
         return held[0]
+    if found is None:
+        return ""  # of no rows, nothing is asked
     raise UsageError(
         f"`{source.name}` has {len(held) or 'no'} columns of pictures among {listed}",
         hint="name the one that holds paths: --input COLUMN",
@@ -151,6 +179,8 @@ def _is_picture(value: Any) -> bool:
 
     if isinstance(value, Mapping):
         return {"bytes", "path"} >= cast("Mapping[str, Any]", value).keys()
+    if isinstance(value, str) and _ADDRESS.match(value):
+        return True
     return isinstance(value, bytes) or looks_like_pictures([value])
 
 
@@ -188,11 +218,14 @@ class Folder(Source):
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder with pictures in it."""
+    """Whether a path is a folder, most of whose files are pictures."""
     from silmu.steps.collect import classes
     from silmu.steps.collect.image.files import looks_like_pictures
 
-    return path.is_dir() and any(looks_like_pictures([one.name]) for one in classes.files(path))
+    if not path.is_dir():
+        return False
+    names = [one.name for one in classes.files(path) if not classes.is_hidden(one.name)]
+    return 2 * sum(looks_like_pictures([name]) for name in names) > len(names)
 
 
 @final

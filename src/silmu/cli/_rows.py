@@ -10,6 +10,7 @@ import csv
 import glob
 import io
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -59,8 +60,8 @@ class Source(ABC):
     """Rows with named columns; read once."""
 
     name: str
-    folder: Path = Path()
-    """Where relative paths in it begin."""
+    folder: Path | None = Path()
+    """Where relative paths in it begin; None where it is of tables in several folders."""
     columns: list[str] | None = None
     """Their names; None where each row has its own."""
     schema: pa.Schema | None = None
@@ -114,13 +115,16 @@ class Source(ABC):
         return
 
 
-def open_source(source: str, *, query: str | None = None, typed: bool = False) -> Source:
+def open_source(
+    source: str, *, query: str | None = None, typed: bool = False, pictures: bool = False
+) -> Source:
     """The rows of a source.
 
     Args:
         source: a file, or what else `steps.collect` reads.
         query: SQL over the source.
         typed: whether columns need types, as those of Parquet do.
+        pictures: whether they are for a model of pictures, to which the files of a folder are rows.
 
     Raises:
         UsageError: no such file, or none of the known kinds.
@@ -137,7 +141,7 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
             f"{', '.join((*DELIMITERS, *LINES, '.json', *PARQUET))}, also packed as .gz",
             hint="in the spreadsheet, save it as CSV" if suffix in SPREADSHEETS[:5] else None,
         )
-    if query is None and _images.is_folder(path):
+    if pictures and query is None and _images.is_folder(path):
         return _images.Folder(path)
     is_one = query is None and not any(letter in source for letter in "*?[")
     if is_one and suffix in DELIMITERS:
@@ -147,6 +151,11 @@ def open_source(source: str, *, query: str | None = None, typed: bool = False) -
     if is_one and suffix in PARQUET and not is_packed and not path.is_dir():
         return Parquet(path)
     return Collected(source, query)
+
+
+def is_folder(source: str) -> bool:
+    """Whether a source is a folder, which models of texts and of pictures read in two ways."""
+    return os.path.isdir(_path(source))  # noqa: PTH112 - pathlib raises on odd names
 
 
 def choose_column(source: str, row: Row, name: str | None) -> str:

@@ -5,9 +5,9 @@
 
 DIR holds config.json, the tokenizer and onnx/model_quantized.onnx, as transformers.js and optimum
 lay them out; `silmu use DIR` answers with it. --dtype is fp32, q8 (8 bits) or q4 (4 bits). The
-graph is opened again and compared with fp32 on the texts or pictures of --data, or on some that
-come with silmu: by how much its numbers differ, how often it comes to the same, how large and how
-fast it is.
+graph is opened again and compared with fp32 on the texts of --data (the first 1000), on its
+pictures (the first 32), or on some that come with silmu: by how much its numbers differ, how often
+it comes to the same, how large and how fast it is.
 A decoder reads past_key_values.* and gives present.*, with padding on the left.
 """
 
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     Inputs = dict[str, Any]
 
 MOST_TEXTS = 1000
-DRAWN = 32
-"""So many pictures are measured on at most."""
+MOST_PICTURES = 32
 TIMES = 3
 """How often each text is asked; the quickest counts."""
 
@@ -159,7 +158,7 @@ def _pictures(pipe: Pipeline, args: argparse.Namespace) -> list[Inputs]:
             found.append(cast("Inputs", pipe.preprocess(one)))
         except InputError:
             unread += 1
-        if len(found) == DRAWN:
+        if len(found) == MOST_PICTURES:
             break
     if unread:
         tell(f"of `{args.data}`, {unread:,} could not be read, and were not measured on")
@@ -182,7 +181,7 @@ def _of_data(pipe: Pipeline, args: argparse.Namespace) -> Iterator[Any]:
     from silmu.cli._images import Images
 
     asked = Images(pipe, {}, args.input)
-    with closing(_rows.open_source(args.data)) as rows:
+    with closing(_rows.open_source(args.data, pictures=True)) as rows:
         asked.expect(rows)
         for block in rows.blocks(1):
             yield from (one for _, one in asked.of_block(block) if isinstance(one, str))

@@ -73,9 +73,14 @@ def run(args: argparse.Namespace) -> int:
 
     typed = args.output is not None and _outputs.check(Path(args.output))
     query = settings.pop("query", None)
-    with closing(_rows.open_source(args.data, query=query, typed=typed)) as source:
-        source.first()  # before a model is opened, which may have to be fetched
-        asked = opened(args, settings)
+    # The model says how a folder is read. Else it is opened last, for it may have to be fetched.
+    asked = opened(args, settings) if _rows.is_folder(args.data) else None
+    pictures = asked is not None and asked.pipe.rows == "image"
+    with closing(
+        _rows.open_source(args.data, query=query, typed=typed, pictures=pictures)
+    ) as source:
+        source.first()
+        asked = asked or opened(args, settings)
         if args.output is not None:
             return _score(args, asked, source)
         asked.expect(source)
@@ -253,12 +258,8 @@ def _made(args: argparse.Namespace, pipe: Any, size: int) -> _scoring.Made:
     from silmu.runtime import hub
 
     folder = pipe.model.folder
-    names = {
-        *hub.used_files(folder),
-        *filter(folder.has, ("processor.json", "preprocessor_config.json", "schema.json")),
-    }
     model: dict[str, str] = {}
-    for name in sorted(names):
+    for name in sorted({*hub.used_files(folder)}):
         with folder.file(name).open("rb") as file:
             model[name] = hashlib.file_digest(file, "sha256").hexdigest()
     asked = {f"--{name}": getattr(args, name) for name in ("input", "device", "dtype", "seed")}

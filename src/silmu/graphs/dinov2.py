@@ -126,7 +126,7 @@ def _stretch(g: Graph, number: Value, learnt: int) -> Value:
 
     It is torch's bicubic interpolation, as a matrix (number, learnt): a number is the sum of the
     four nearest, by Keys 1981 (https://doi.org/10.1109/TASSP.1981.1163711), and those beyond an end
-    are as the last one. The engine's own operator takes a fifth of the network's time for it.
+    are as the last one. The engine's own operator is slower at it.
 
     Args:
         number: the length, of shape (1,).

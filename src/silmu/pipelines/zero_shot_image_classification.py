@@ -8,6 +8,7 @@ import numpy as np
 
 from silmu.errors import InputError, UsageError, WrongTypeError
 from silmu.pipelines import _candidates as candidates
+from silmu.pipelines import _scores
 from silmu.pipelines._base import NOTHING, logger
 from silmu.pipelines._image import ImagePipeline
 from silmu.pipelines._model import Model
@@ -34,7 +35,8 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
     >>> classify("cat.jpg", candidate_labels=["a cat", "a dog"])[0]      # doctest: +SKIP
     {'score': 0.99..., 'label': 'a cat'}
 
-    Each label makes a sentence, which is read once for all pictures. Scores of a CLIP sum to 1;
+    Each label makes a sentence, which is read once for all pictures; a graph of another program,
+    which reads pictures and texts together, computes it anew for each. Scores of a CLIP sum to 1;
     each of a SigLIP stands for itself.
 
     Args:
@@ -72,7 +74,7 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
                 wanted=model.wanted,
                 engine=model.engine,
             )
-        self._read: tuple[Any, NDArray[np.float32]] | None = None
+        self._read: tuple[Any, dict[str, NDArray[Any]]] | None = None
 
     def __call__(self, image: Any = NOTHING, *args: Any, **parameters: Any) -> Any:
         """The labels of a picture, or of each of a list or stream of pictures."""
@@ -123,11 +125,11 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
     ) -> dict[str, Any]:
         sentences = [candidates.sentence(hypothesis_template, one) for one in candidate_labels]
         options = {**self._options(), **(tokenizer_kwargs or {})}
-        if self._texts is None:
-            found = self.model(**model_inputs, **self._tokens(sentences, options))
-        else:
-            read = self._embedded(self._texts, sentences, options)
-            found = self.model(**model_inputs, text_embeds=read)
+        asked = (sentences, options)
+        read = self._read
+        if read is None or read[0] != asked:
+            read = self._read = asked, self._reads(sentences, options)
+        found = self.model(**model_inputs, **read[1])
         return {"logits": found["logits_per_image"]}
 
     def postprocess(
@@ -135,11 +137,7 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
     ) -> list[dict[str, Any]]:
         """The labels of one picture, the likeliest first."""
         logits: NDArray[np.float32] = model_outputs["logits"][0]
-        if self._is_siglip:
-            scores = np.exp(-np.logaddexp(0, -logits))
-        else:
-            raised = np.exp(logits - logits.max())
-            scores = raised / raised.sum()
+        scores = _scores.apply("sigmoid" if self._is_siglip else "softmax", logits)
         order = np.argsort(-scores, kind="stable").tolist()
         return [{"score": float(scores[i]), "label": candidate_labels[i]} for i in order]
 
@@ -162,15 +160,12 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
         self.model.check_ids([int(ids.max(initial=0))])
         return dict(rows)
 
-    def _embedded(
-        self, model: Model, sentences: list[str], options: dict[str, Any]
-    ) -> NDArray[np.float32]:
-        """The vectors of sentences; those of the last call are kept."""
-        asked = (sentences, options)
-        if self._read is None or self._read[0] != asked:
-            parts = [
-                model(**self._tokens(sentences[i : i + _AT_ONCE], options))["text_embeds"]
-                for i in range(0, len(sentences), _AT_ONCE)
-            ]
-            self._read = asked, np.concatenate(parts)
-        return self._read[1]
+    def _reads(self, sentences: list[str], options: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        """What the graph of pictures reads of sentences: their vectors, or their tokens."""
+        if self._texts is None:
+            return self._tokens(sentences, options)
+        parts = [
+            self._texts(**self._tokens(sentences[i : i + _AT_ONCE], options))["text_embeds"]
+            for i in range(0, len(sentences), _AT_ONCE)
+        ]
+        return {"text_embeds": np.concatenate(parts)}

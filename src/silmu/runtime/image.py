@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import threading
 import warnings
 from contextlib import contextmanager
@@ -43,6 +44,12 @@ _LONGEST_PATH = 4096
 _ORIENTATION = 274
 # PIL's numbers of transpositions, by what EXIF says of how the camera was held.
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
+# What PIL raises over EXIF: it is a TIFF of its own, and in a PNG also written in hexadecimals.
+_BROKEN_EXIF = (
+    *(SyntaxError, struct.error, ValueError, TypeError, AttributeError),
+    *(ArithmeticError, LookupError, EOFError, OSError),
+)
 
 _lock = threading.Lock()
 
@@ -271,12 +278,7 @@ def _opened(data: bytes, what: str) -> ImageFile:
 
 
 def _upright(image: Image, what: str, background: str | None) -> Image:
-    orientation = 1
-    try:
-        with _quiet():
-            orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        orientation = 1
+    orientation = _orientation(image)
     coloured = _on_white(image, what) if background == WHITE else _without_alpha(image)
     # What else the file says, such as where it was taken, ends here; nor is it turned twice.
     coloured.info.clear()
@@ -284,6 +286,19 @@ def _upright(image: Image, what: str, background: str | None) -> Image:
     from PIL.Image import Transpose
 
     return coloured if turn is None else coloured.transpose(Transpose(turn))
+
+
+def _orientation(image: Image) -> Any:
+    """What EXIF says of how the camera was held; None where it says nothing.
+
+    Broken EXIF is no reason to refuse a picture: programs that cut or copy pictures break it often,
+    its pixels are whole, and viewers show such a one as it is stored.
+    """
+    try:
+        with _quiet():
+            return image.getexif().get(_ORIENTATION)
+    except _BROKEN_EXIF:
+        return None
 
 
 def _without_alpha(image: Image) -> Image:

@@ -90,7 +90,7 @@ def decoded(text: str, what: str) -> bytes:
         )
     if not text:
         raise InputError(f"{what} is an empty text", hint="give a path, an address or base64")
-    if not start and (len(text) < _SHORTEST or not _BASE64.fullmatch(text, 0, 1000)):
+    if not start and not may_be_base64(text):
         raise InputError(f"{shown} is no file that there is, and no address and no base64")
     encoded = re.sub(rb"\s+", b"", text[start:].encode("ascii", "replace")).rstrip(b"=")
     encoded = encoded.translate(bytes.maketrans(b"-_", b"+/"))
@@ -98,6 +98,11 @@ def decoded(text: str, what: str) -> bytes:
         return base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(f"{shown} is no base64: {error}") from error
+
+
+def may_be_base64(text: str) -> bool:
+    """Whether a text is long enough for a picture, and begins as base64 may."""
+    return len(text) >= _SHORTEST and _BASE64.fullmatch(text, 0, 1000) is not None
 
 
 def of_array(array: NDArray[Any], what: str) -> Image:

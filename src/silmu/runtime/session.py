@@ -236,8 +236,8 @@ def compile(source: Path, target: Path, weights: str) -> None:
     `weights` is the name of the file, beside `target`, that gets the weights.
     """
     options = _options()
-    # With the last level come layouts for this processor's registers, in which convolutions take a
-    # quarter less time.
+    # With the last level come layouts for this processor's registers, in which convolutions are
+    # faster.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.optimized_model_filepath = str(target)
     for key, value in (

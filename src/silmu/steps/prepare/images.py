@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +17,7 @@ from silmu.runtime.image import open_image
 from silmu.runtime.image_processor import ImageProcessor
 from silmu.runtime.processor import FILE as PROCESSOR_FILE
 from silmu.runtime.processor import Processor
+from silmu.steps.collect.image.files import threads
 from silmu.steps.collect.pictures import Pictures
 from silmu.steps.prepare import prepared, splits
 from silmu.steps.prepare import schema as schemas
@@ -134,10 +134,10 @@ def decoded(
 ) -> Iterator[NDArray[np.uint8]]:
     """The pixels of some pictures, (height, width, channels) each, in order.
 
-    They are decoded by as many threads as there are processors, a few ahead of those asked for.
+    They are decoded by several threads, a few ahead of those asked for.
     """
     read = partial(_pixels, pictures, processor)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         for start in range(0, len(rows), AT_ONCE):
             yield from pool.map(read, rows[start : start + AT_ONCE].tolist())
 
