@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
@@ -14,19 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import save_file
 
 import silmu
+from picture_models import pixels_of, write
 from silmu import cli, graphs, store
 from silmu.errors import InputError, UnknownNameError, UnknownTaskError
 from silmu.graphs._builder import Graph
 from silmu.runtime.folder import Folder
-from silmu.runtime.image_processor import ImageProcessor
 from silmu.runtime.weights import Weights
 from silmu.steps.evaluate import explaining
 from silmu.steps.evaluate.image import rasters
+from silmu.steps.evaluate.image import saliency as covering
 from silmu.steps.evaluate.image.activations import Activations, grid, pool
 from silmu.steps.evaluate.image.maps import filters_of, maps_of
 from silmu.steps.evaluate.image.saliency import overlay, saliency
@@ -35,6 +33,8 @@ from silmu.steps.evaluate.table.occlusion import usual
 MODELS = Path(__file__).parent / "models"
 SIDE, MARK = 24, 6
 """Pixels of a side of the drawn pictures, and of the mark in their corner."""
+
+SHAPE: dict[str, Any] = {"image_size": [SIDE, SIDE], "hidden_size": 4, "num_layers": 1}
 
 EDGES = np.array(
     [
@@ -66,21 +66,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-def write(folder: Path, tensors: dict[str, NDArray[Any]], **config: Any) -> str:
-    """A network of silmu's for grey pictures, with weights that were thought of."""
-    folder.mkdir()
-    outputs = config["num_outputs"]
-    fixed = {"scale": np.ones(outputs, np.float32), "shift": np.zeros(outputs, np.float32)}
-    save_file({**fixed, **tensors}, folder / "model.safetensors")
-    labels = {"id2label": {str(i): word for i, word in enumerate(config.pop("labels"))}}
-    about = {"model_type": "silmu-image", "architectures": ["SilmuForImageClassification"]}
-    shape = {"image_size": [SIDE, SIDE], "num_channels": 1, "hidden_size": 4, "num_layers": 1}
-    (folder / "config.json").write_text(json.dumps({**about, **shape, **labels, **config}))
-    processor = ImageProcessor.fitted((SIDE, SIDE), 1, [0.5], [0.25])
-    (folder / "preprocessor_config.json").write_bytes(processor.to_bytes())
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def corner(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A perceptron that sees the mark below on the right, and nothing else."""
@@ -88,7 +73,7 @@ def corner(tmp_path_factory: pytest.TempPathFactory) -> str:
     weights[1, -MARK:, -MARK:] = 0.2
     tensors = {"output.weight": weights.reshape(2, -1), "output.bias": np.zeros(2, np.float32)}
     target = tmp_path_factory.mktemp("corner") / "model"
-    return write(target, tensors, kind="perceptron", num_outputs=2, labels=["plain", "marked"])
+    return write(target, tensors, ["plain", "marked"], kind="perceptron", **SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +93,7 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> str:
         "output.bias": np.zeros(2, np.float32),
     }
     target = tmp_path_factory.mktemp("edges") / "model"
-    return write(target, tensors, kind="cnn", num_outputs=2, labels=["no", "yes"])
+    return write(target, tensors, ["no", "yes"], kind="cnn", **SHAPE)
 
 
 def drawn(seed: int, *, marked: bool) -> Image.Image:
@@ -117,12 +102,6 @@ def drawn(seed: int, *, marked: bool) -> Image.Image:
     if marked:
         pixels[-MARK:, -MARK:] = 250
     return Image.fromarray(pixels).convert("RGB")
-
-
-def pixels_of(url: str) -> NDArray[np.uint8]:
-    kind, _, data = url.partition(",")
-    assert kind in ("data:image/png;base64", "data:image/jpeg;base64")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
 # ── saliency ───────────────────────────────────────────────────────────────────────────────────
@@ -150,13 +129,17 @@ def test_saliency_of_the_other_label_is_the_opposite(corner: str) -> None:
     np.testing.assert_allclose(saliency(pipe, image, 0), -saliency(pipe, image, 1), atol=1e-4)
 
 
-def test_saliency_is_the_same_again_and_as_coarse_as_is_asked(corner: str) -> None:
+def test_saliency_is_the_same_again_and_coarser_of_large_pictures(
+    corner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipe = silmu.pipeline(model=corner)
     image = drawn(3, marked=True)
-    first, again = (saliency(pipe, image, 1, cells=7) for _ in range(2))
+    monkeypatch.setattr(covering, "LARGE", SIDE - 1)
+    first, again = (saliency(pipe, image, 1) for _ in range(2))
     assert first.shape == (7, 7)
     assert (first == again).all()
-    assert saliency(pipe, image, 1, cells=1).shape == (1, 1)
+    monkeypatch.setattr(covering, "CELLS_OF_LARGE", 1)
+    assert saliency(pipe, image, 1).shape == (1, 1)
 
 
 def test_the_overlay_is_blue_where_it_counts_and_grey_elsewhere(corner: str) -> None:
@@ -220,6 +203,28 @@ def test_what_a_place_sees_is_known(edges: str) -> None:
     assert conv is not None
     # A window of three, of which the largest of two is taken: four pixels, every two.
     assert (conv.size, conv.step, conv.first) == ((4, 4), (2, 2), (0.5, 0.5))
+    assert fields["layers.1.dense"] is None, "all"
+
+
+@pytest.mark.parametrize(
+    ("model", "sides"),
+    [
+        ("vit-image", (8, 8)),
+        ("vit-image-rectangle", (8, 6)),
+        ("dinov2-image", (8, 8)),
+        ("swin-image", (2, 2)),
+    ],
+)
+def test_a_patch_is_what_its_place_sees(model: str, sides: tuple[int, int]) -> None:
+    fields = Activations(silmu.pipeline("image-classification", str(MODELS / model))).fields
+    patch = fields["layers.0.patches"]
+    assert patch is not None
+    assert (patch.size, patch.step) == (sides, sides)
+    assert patch.first == ((sides[0] - 1) / 2, (sides[1] - 1) / 2)
+    if model == "swin-image":
+        assert [*fields] == ["layers.0.patches"], "what places of windows see is not known"
+    else:
+        assert fields["layers.1.transformer"] is None, "all"
 
 
 def test_the_graph_that_shows_its_layers_answers_the_same(edges: str) -> None:
@@ -269,6 +274,33 @@ def test_every_family_shows_its_layers(model: str) -> None:
     assert [one["name"] for one in maps_of(network, found, 0)] == [
         name for name in network.names if found[name].values.shape[2:] != (1, 1)
     ]
+
+
+@pytest.mark.parametrize(("moved", "told"), [([1], [1]), ([0, 2], [2, 0]), ([], [0])])
+def test_maps_that_are_flat_are_not_shown_but_one_is(
+    moved: list[int], told: list[int], tmp_path: Path
+) -> None:
+    kernels = np.zeros((4, 1, 3, 3))
+    for channel in moved:
+        kernels[channel, 0, 1, 1] = 1 + channel
+    tensors = {
+        "body.0.conv.weight": kernels,
+        "body.0.norm.weight": np.ones(4),
+        "body.0.norm.bias": np.zeros(4),
+        "body.0.norm.running_mean": np.zeros(4),
+        "body.0.norm.running_var": np.ones(4),
+        "body.1.dense.weight": np.zeros((4, 4 * (SIDE // 2) ** 2)),
+        "body.1.dense.bias": np.zeros(4),
+        "output.weight": np.zeros((2, 4)),
+        "output.bias": np.zeros(2),
+    }
+    network = Activations(
+        silmu.pipeline(model=write(tmp_path / "model", tensors, ["a", "b"], kind="cnn", **SHAPE))
+    )
+    pixels = np.random.default_rng(0).integers(150, 255, (1, SIDE, SIDE, 1), np.uint8)
+    (maps,) = maps_of(network, network.of(pixels), 0)
+    assert maps["channels"] == told
+    assert pixels_of(maps["image"]).shape[1] >= len(told) * SIDE // 2
 
 
 def test_tokens_lie_on_the_picture_as_its_patches_do() -> None:
@@ -326,7 +358,8 @@ def test_a_picture_as_plain_values(run: Run, corner: str, tmp_path: Path) -> Non
     assert told["task"] == "image-classification"
     assert told["of"] == told["answer"][0]["label"] == "marked"
     cells = np.array(told["saliency"]["cells"])
-    assert np.unravel_index(cells.argmax(), cells.shape) >= (10, 10)
+    down, across = np.unravel_index(cells.argmax(), cells.shape)
+    assert min(down, across) >= 10
     assert "data:image" not in done.out
     assert told["nearest"] is None
     lines = run("explain", corner, tmp_path / "a.png", "--set", "label=plain").out.splitlines()

@@ -78,7 +78,6 @@ MAY_WRITE = {
     "steps/train/features.py": {"?.save"},
     "steps/train/images.py": {"?.save"},
     "steps/evaluate/image/rasters.py": {"?.save"},
-    "steps/evaluate/image/thumbnails.py": {"?.save"},
     "steps/collect/image/memory.py": {"?.save"},
     # Into nothing, when the reader of stdout has left.
     "cli/__init__.py": {"os.open"},

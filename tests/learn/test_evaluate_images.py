@@ -25,8 +25,8 @@ from silmu.pipelines import pipeline
 from silmu.steps.collect import collect
 from silmu.steps.collect.pictures import Pictures
 from silmu.steps.evaluate import Report, evaluate, evaluate_data
+from silmu.steps.evaluate.image import saliency as covering
 from silmu.steps.evaluate.image import scorer as scoring
-from silmu.steps.evaluate.image import shown
 from silmu.steps.prepare import prepare_images
 from silmu.steps.prepare.prepared import Prepared
 
@@ -198,8 +198,9 @@ def test_answers_are_explained_by_parts_of_the_picture(run: tuple[Path, Prepared
     for one in found:
         grid = np.array(one["saliency"])
         assert grid.shape == (14, 14)
-        # The corners of a digit are empty, and nothing hangs on them.
-        assert np.abs(grid[[0, 0, -1, -1], [0, -1, 0, -1]]).max() < np.abs(grid).max()
+        # The corners of a digit are empty, and little hangs on them and what is beside them.
+        corners = np.abs(grid[[0, 0, -1, -1], [0, -1, 0, -1]])
+        assert corners.max() < 0.5 * np.abs(grid).max()
         (drawn,) = pictures_of(one["overlay"])
         assert max(drawn.size) <= 96
 
@@ -207,7 +208,7 @@ def test_answers_are_explained_by_parts_of_the_picture(run: tuple[Path, Prepared
 def test_large_pictures_are_explained_by_fewer_parts(
     single: tuple[Path, Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown, "LARGE", 27)
+    monkeypatch.setattr(covering, "LARGE", 27)
     new = collect(rows("single", 1000, 1020), tmp_path / "new", kind="image")
     report = evaluate_data(single[0] / "4-model", new, None)
     assert {np.shape(one["saliency"]) for one in report.details["attributions"]} == {(7, 7)}
@@ -229,10 +230,15 @@ def test_the_page_shows_them_and_is_not_large(run: tuple[Path, Prepared, Report]
     assert len(text) < 1_000_000
     titles = re.findall(r"<h2 id[^>]*>([^<]*)", text)
     wanted = ["Worst mistakes", "Surest right answers", "Typical answers", "What training saw"]
+    wanted.append("What each layer has learnt")
     if prepared.kind in ("single", "ordered"):
         wanted.append("Confusions")
     assert {*wanted} <= {*titles}
     assert report.details["augmented"]["width"] == 90
+    layers = report.details["layers"]
+    assert (layers["pictures"], layers["size"]) == (prepared.counts["validation"], [28, 28])
+    assert layers["filters"]["size"] == [28, 28], "each of a perceptron is a picture"
+    assert layers["filters"]["image"] in text
     assert (90, 60) in {one.size for one in pictures_of(text)}
     assert text.count("<img") == len(pictures_of(text))
 
@@ -330,6 +336,55 @@ def test_a_picture_that_is_another_now_is_in_no_figure(tmp_path: Path) -> None:
     assert all("no longer the picture" in one["error"] for one in failed[1:])
     assert report["accuracy"].n == prepared.counts["test"] - 3
     assert any("could not be answered" in one for one in report.warnings)
+
+
+def test_layers_are_told_of_what_prepare_read(tmp_path: Path) -> None:
+    source, run = drawn(tmp_path / "drawn", 90), tmp_path / "run"
+    prepared = prepared_of(source, run)
+    whole = evaluated(prepared, run)
+    first, second = prepared.rows("validation")[:2].tolist()
+    (source / Pictures(prepared.dataset).name(first)).unlink()
+    (source / Pictures(prepared.dataset).name(second)).write_bytes(b"no picture")
+    again = evaluate(
+        run / "4-model", prepared, tmp_path / "again", seconds={}, settings={"seed": 1}
+    )
+    assert again.details["layers"]["pictures"] == prepared.counts["validation"]
+    assert again.details["layers"] == whole.details["layers"]
+
+
+def test_layers_are_not_told_of_a_model_that_reads_another_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, run = drawn(tmp_path / "drawn", 60), tmp_path / "run"
+    prepared = prepared_of(source, run)
+    dataset, settings = prepared.dataset, {"labels": "single", "image_size": 16}
+    small = prepare_images(dataset, tmp_path / "small", settings=settings)
+    model = perceptron(small, run / "4-model")
+    report = evaluate(model, prepared, run / "5-report", seconds={}, settings={})
+    assert report.details["layers"] is None
+    assert "reads pictures of another size" in caplog.text
+
+
+def test_what_alpha_hides_is_shown_as_the_network_reads_it(models: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = ("cat", "dog")
+    for i in range(30):
+        pixels = random.integers(150, 255, (32, 32, 4), np.uint8)
+        pixels[8:24, 8:24] = (200, 0, 0, 0)  # red, and none of it to be seen
+        path = tmp_path / "clear" / labels[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    new = collect(tmp_path / "clear", tmp_path / "new", kind="image")
+    report = evaluate_data(models / "vit-image", new, None)
+    pipe = pipeline("image-classification", models / "vit-image")
+    assert pipe.image_processor.background is None
+    one = report.details["attributions"][0]
+    (small,) = pictures_of(report.details["pictures"][str(one["row"])]["src"])
+    assert small.convert("RGB").getpixel((16, 16)) == (200, 0, 0)
+    own = np.flatnonzero(new.row_numbers == one["row"])[0]
+    image = Pictures(new).image(int(own), None)
+    label = [*pipe.model.config.id2label.values()].index(one["prediction"])
+    np.testing.assert_allclose(one["saliency"], covering.saliency(pipe, image, label), atol=1e-5)
 
 
 # ── new pictures ───────────────────────────────────────────────────────────────────────────────

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
-from functools import partial
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +13,29 @@ import pytest
 from digits import mnist
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import save_file
+
+from picture_models import pixels_of, write
 
 pytest.importorskip("sklearn")
 
 from perceptrons import perceptron
 from sklearn.feature_selection import f_classif
+from sklearn.linear_model import Ridge
 
 import silmu
-from silmu.runtime.image_processor import ImageProcessor
+from silmu.errors import CorruptError, InvalidModelError
 from silmu.runtime.processor import Processor
 from silmu.steps.collect import collect
 from silmu.steps.evaluate import explaining
 from silmu.steps.evaluate.image import layers, learnt, probing
 from silmu.steps.evaluate.image.exciting import MOST_SHOWN, separation
+from silmu.steps.evaluate.trained import training_of
 from silmu.steps.prepare import prepare_images
 from silmu.steps.prepare.images import features
 
 FITTED, ASKED = 1500, 300
 HIDDEN = 16
 SIDE, MARK = 24, 6
-
-
-def write(folder: Path, tensors: dict[str, NDArray[Any]], labels: list[str], **config: Any) -> str:
-    """A network of silmu's for grey pictures."""
-    folder.mkdir()
-    ends = {"scale": np.ones(len(labels)), "shift": np.zeros(len(labels))}
-    arrays = {**tensors, **ends}
-    save_file(
-        {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()},
-        folder / "model.safetensors",
-    )
-    about = {
-        "model_type": "silmu-image",
-        "architectures": ["SilmuForImageClassification"],
-        "num_channels": 1,
-        "num_outputs": len(labels),
-        "id2label": {str(i): label for i, label in enumerate(labels)},
-    }
-    (folder / "config.json").write_text(json.dumps({**about, **config}))
-    processor = ImageProcessor.fitted(tuple(config["image_size"]), 1, [0.13], [0.31])
-    (folder / "preprocessor_config.json").write_bytes(processor.to_bytes())
-    return str(folder)
 
 
 def mlp(folder: Path, *, learns: bool) -> str:
@@ -77,7 +56,8 @@ def mlp(folder: Path, *, learns: bool) -> str:
         "output.bias": np.zeros(10),
     }
     shape = {"kind": "mlp", "image_size": [28, 28], "hidden_size": HIDDEN, "num_layers": 1}
-    return write(folder, tensors, [str(i) for i in range(10)], **shape)
+    labels = [str(i) for i in range(10)]
+    return write(folder, tensors, labels, mean=0.13, deviation=0.31, **shape)
 
 
 def asked() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -87,10 +67,6 @@ def asked() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def opened(pixels: NDArray[np.uint8], place: int) -> Image.Image:
     return Image.fromarray(pixels[place]).convert("RGB")
-
-
-def pixels_of(url: str) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
 
 
 # ── how far a straight line gets ───────────────────────────────────────────────────────────────
@@ -103,7 +79,7 @@ def test_a_line_gets_further_from_a_layer_that_learnt_than_from_one_of_chance(
     told: dict[bool, dict[str, Any]] = {}
     for learns in (True, False):
         pipe = silmu.pipeline(model=mlp(tmp_path / str(learns), learns=learns))
-        found = layers.details(pipe, partial(opened, pixels), digits, range(1, ASKED + 1))
+        found = layers.details(pipe, pixels[..., None], digits, range(1, ASKED + 1))
         assert found is not None
         assert found["probe"]["metric"] == "accuracy"
         told[learns] = {one["name"]: one for one in found["probe"]["layers"]}
@@ -130,6 +106,23 @@ def test_what_tells_all_is_found_and_what_tells_nothing_is_not() -> None:
     assert told["comparison"]["sentence"].startswith("better than the picture itself by ")
     again = probing.probed("single", {"picture": noise, "layers.0": clear}, targets, labels=4)
     assert again == told
+
+
+@pytest.mark.parametrize("numbers", [6, 90])
+def test_what_is_missed_of_a_row_is_what_a_line_without_it_misses(numbers: int) -> None:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((40, numbers)) / 5
+    x -= x.mean(axis=0)
+    targets = x[:, :3] * 4 + random.standard_normal((40, 3)) + [5, -2, 0]
+    for penalty, (_, error) in zip(
+        probing.PENALTIES * len(x), probing.left_out(x, targets), strict=True
+    ):
+        for row in (0, 17, 39):
+            others = np.arange(40) != row
+            rows, wanted = x[others], targets[others]
+            line = Ridge(alpha=penalty).fit(rows, wanted)
+            missed = targets[row] - line.predict(x[row : row + 1])[0]
+            np.testing.assert_allclose(error[row], missed, rtol=1e-5, atol=1e-8)
 
 
 def test_pictures_of_a_group_are_left_out_together() -> None:
@@ -224,7 +217,7 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_channel_that_decides_is_shown_with_what_it_saw(edges: str) -> None:
     pixels, labels = marked(60)
     pipe = silmu.pipeline(model=edges)
-    found = layers.details(pipe, partial(opened, pixels), labels, range(101, 161))
+    found = layers.details(pipe, pixels[..., None], labels, range(101, 161))
     assert found is not None
     assert (found["pictures"], found["size"]) == (60, [SIDE, SIDE])
     first = found["exciting"][0]
@@ -249,8 +242,7 @@ def test_only_some_pictures_are_looked_at_and_always_the_same(
     pixels, labels = marked(50)
     pipe = silmu.pipeline(model=edges)
     first, again, other = (
-        layers.details(pipe, partial(opened, pixels), labels, range(50), seed=seed)
-        for seed in (0, 0, 1)
+        layers.details(pipe, pixels[..., None], labels, range(50), seed=seed) for seed in (0, 0, 1)
     )
     assert first is not None
     assert other is not None
@@ -259,13 +251,45 @@ def test_only_some_pictures_are_looked_at_and_always_the_same(
     assert first["exciting"] != other["exciting"]
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("vit-image", "sees the whole"),
+        ("swin-image", "how much it sees is not known"),
+    ],
+)
+def test_what_a_layer_sees_is_told_where_it_is_known(models: Path, model: str, words: str) -> None:
+    pipe = silmu.pipeline("image-classification", models / model)
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 24, 3), np.uint8)
+    found = layers.details(pipe, pixels, np.arange(24) % 2, range(24))
+    assert found is not None
+    patches, *rest = (one["sees"] for one in found["exciting"])
+    assert patches == pipe.model.config.to_dict()["patch_size"]
+    assert {*rest} == {24 if model == "vit-image" else None}
+    text = learnt.section(found)
+    assert text is not None
+    assert f"sees {patches} pixels across" in text
+    assert words in text
+
+
+def test_a_broken_model_is_an_error_and_not_one_without_layers(tmp_path: Path) -> None:
+    pipe = silmu.pipeline(model=mlp(tmp_path / "model", learns=True))
+    (tmp_path / "new").write_bytes(b"no weights")
+    (tmp_path / "new").replace(tmp_path / "model" / "model.safetensors")
+    pixels, digits = asked()
+    with pytest.raises(InvalidModelError):
+        layers.details(pipe, pixels[..., None], digits, range(ASKED))
+    with pytest.raises(InvalidModelError):
+        explaining.explain(pipe, opened(pixels, 0))
+
+
 # ── the page ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_section_tells_all_that_was_found(edges: str) -> None:
     pixels, labels = marked(60)
     pipe = silmu.pipeline(model=edges)
-    found = layers.details(pipe, partial(opened, pixels), labels, range(60))
+    found = layers.details(pipe, pixels[..., None], labels, range(60))
     text = learnt.section(found)
     assert text is not None
     assert len(json.dumps(found)) < 200_000
@@ -300,7 +324,7 @@ def test_a_model_of_one_layer_shows_what_it_looks_for(tmp_path: Path) -> None:
     shape = {"kind": "perceptron", "image_size": [28, 28], "hidden_size": 1, "num_layers": 1}
     pipe = silmu.pipeline(model=write(tmp_path / "one", tensors, ["no", "yes"], **shape))
     pixels, digits = asked()
-    found = layers.details(pipe, partial(opened, pixels), digits % 2, range(ASKED))
+    found = layers.details(pipe, pixels[..., None], digits % 2, range(ASKED))
     assert found is not None
     assert found["filters"]["size"] == [28, 28]
     assert (found["probe"], found["maps"][0]["layers"], found["exciting"]) == (None, [], [])
@@ -339,6 +363,16 @@ def test_the_training_picture_itself_is_the_nearest(tmp_path: Path) -> None:
     alike = [one["similarity"] for one in near["pictures"]]
     assert alike == sorted(alike, reverse=True)
     assert "Nearest training pictures" in explaining.page(told)
+
+    shutil.rmtree(tmp_path / "2-prepared")
+    assert training_of(tmp_path / "4-model") is None
+    prepare_images(dataset, tmp_path / "2-prepared", settings={"labels": "single"})
+    (tmp_path / "1-dataset" / "dataset.json").write_bytes(b"{}")
+    with pytest.raises(CorruptError):
+        training_of(tmp_path / "4-model")
+    told = explaining.explain(silmu.pipeline(model=learned), opened(pixels, row))
+    assert told["nearest"] is None
+    assert told["notes"][0].startswith("training pictures are not compared: ")
 
 
 def test_a_perceptron_in_its_run_is_explained_without_layers(tmp_path: Path) -> None:

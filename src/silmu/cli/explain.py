@@ -7,21 +7,22 @@
   silmu explain MODEL photo.jpg --json                 the same as plain values, without pictures
 
 INPUT is one input as `silmu use` takes it. `--set label=NAME` explains the score of another label
-than the best. Of a model that is still in its run also the training pictures are told that are most
-alike.
+than the best; `--set odd=` is for rows as in `silmu use`. Of a model that is still in its run also
+the training pictures are told that are most alike.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from silmu.cli import DONE, _flags, _words, answer, tell
 from silmu.errors import InputError, UnknownNameError, UsageError
 
-SETTINGS = ("label", "odd", "engine", "max_drift")
+SETTINGS = ("label", "engine", "max_drift")
+OF_TABLES = ("odd",)
 HEAVIEST = 8
 """Words and cells that are told on a terminal, the weightiest first."""
 
@@ -36,11 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Explains one answer, on a page, as JSON, or in a few lines."""
     settings = _flags.settings(args.set)
-    if unknown := [name for name in settings if name not in SETTINGS]:
-        raise UnknownNameError(
-            f"explain has no setting `{unknown[0]}`; there are {', '.join(SETTINGS)}"
-        )
-    label = settings.pop("label", None)
+    _check(settings, (*SETTINGS, *OF_TABLES))
+    settings.pop("label", None)
+    # Labels such as `true` and `1` are texts, whatever they are in JSON.
+    label = dict(one.split("=", 1) for one in args.set).get("label")
     path = None if args.output is None else Path(args.output)
     if path is not None and path.is_dir():
         raise UsageError(f"`{path}` is a folder", hint="--output names a file, such as page.html")
@@ -51,8 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
     asked = use.opened(_as_use(args), settings)
     explaining.check(asked.pipe)
+    if asked.pipe.rows != "table":
+        _check(settings, SETTINGS)
     given = _only(list(asked.of_texts([args.input])))
-    told = explaining.explain(asked.pipe, given, label=None if label is None else str(label))
+    told = explaining.explain(asked.pipe, given, label=label, **settings)
     if path is not None:
         store.write_file(path, explaining.page(told).encode())
     if args.json:
@@ -69,6 +71,13 @@ def run(args: argparse.Namespace) -> int:
 def _as_use(args: argparse.Namespace) -> argparse.Namespace:
     """The same arguments as `silmu use` has them."""
     return argparse.Namespace(**{**vars(args), "input": None, "seed": None})
+
+
+def _check(settings: Mapping[str, Any], known: Sequence[str]) -> None:
+    if unknown := [name for name in settings if name not in known]:
+        raise UnknownNameError(
+            f"explain has no setting `{unknown[0]}`; there are {', '.join(known)}"
+        )
 
 
 def _only(pairs: list[tuple[Any, Any]]) -> Any:
@@ -111,7 +120,7 @@ def _lines(told: Mapping[str, Any]) -> list[str]:
         )
         lines.append(
             f"  the part at {down:.0%} from the top and {across:.0%} from the left: "
-            f"{most[0]:+.3f} in log-odds"
+            f"{most[0]:+.3f}" + ("" if told["kind"] == "number" else " in log-odds")
         )
         return lines
     pairs: list[tuple[str, float]] = [(piece, weight) for piece, weight in told.get("pieces", [])]

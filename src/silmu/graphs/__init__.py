@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("silmu")
 
-FORMAT = 6
+FORMAT = 7
 """Raised when a builder changes what it writes, so that no older graph is taken for it."""
 
 GRAPH = "model.onnx"

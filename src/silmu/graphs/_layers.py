@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,10 +27,17 @@ ABOUT, FILTERS = "layers.json", "filters.f32"
 _WINDOWS = ("Conv", "MaxPool", "AveragePool", "LpPool")
 _MIXES = (
     *("Softmax", "MultiHeadAttention", "Attention", "GlobalAveragePool", "GlobalMaxPool"),
-    *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2", "ReduceSumSquare"),
+    *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2", "ReduceSumSquare", "Flatten"),
 )
 """Operators after which a value hangs on all places."""
+_MOVES = ("Gather", "SpaceToDepth", "DepthToSpace")
+"""Operators after which places lie in another order, which is not followed."""
 _PRODUCTS = ("MatMul", "FusedMatMul", "Gemm")
+_LAST, _PATCHES = [0, 2, 3, 1], [0, 2, 4, 1, 3, 5]
+"""How axes are turned for channels to be the last one: of feature maps, and of a picture that is
+cut into patches, for which a Reshape gives it six axes."""
+
+_NOT_KNOWN: Final = "not known"
 
 Pair = tuple[float, float]
 
@@ -55,7 +63,8 @@ class Described:
     Attributes:
         filters: float32 (filters, channels, height, width) of the first convolution, or of what
             cuts a picture into patches; None where a network has neither.
-        fields: of each value between layers what its places see; None where they see all.
+        fields: of values between layers what their places see; None where they see all. Those of
+            which it is not known are not among them.
     """
 
     filters: NDArray[np.float32] | None
@@ -95,7 +104,9 @@ def described(graph: bytes, beside: Path, weights: Weights, shown: str) -> Descr
     """
     made = onnx.load_model_from_string(graph).graph
     filters = _first_convolution(made, beside)
-    return Described(_products(made, weights) if filters is None else filters, _fields(made, shown))
+    if filters is None:
+        filters = _products(made, weights)
+    return Described(filters, _fields(made, shown, [] if filters is None else filters.shape[2:]))
 
 
 def _first_convolution(graph: onnx.GraphProto, beside: Path) -> NDArray[np.float32] | None:
@@ -137,48 +148,96 @@ def _products(graph: onnx.GraphProto, weights: Weights) -> NDArray[np.float32] |
     return None
 
 
-def _fields(graph: onnx.GraphProto, shown: str) -> dict[str, Field | None]:
+def _fields(graph: onnx.GraphProto, shown: str, patch: Sequence[int]) -> dict[str, Field | None]:
     """What the places of each shown value see, by the windows that are moved over the picture.
 
     Araujo, Norris and Sim, Computing Receptive Fields of Convolutional Neural Networks, 2019.
+
+    Args:
+        graph: whose values are followed, from its input on.
+        shown: what the names of shown values begin with.
+        patch: the height and width of patches, where the picture is cut into such.
     """
     constants = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     start = Field((1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
-    seen: dict[str, Field | None] = {value.name: start for value in graph.input}
+    seen: dict[str, Field | Literal["not known"] | None] = {one.name: start for one in graph.input}
+    last: set[str] = set()
     for node in graph.node:
         known = [seen[name] for name in node.input if name in seen]
-        if not known:
+        if not known or node.op_type == "Shape":
             continue
-        products = node.op_type in _PRODUCTS and len(known) > 1
-        if node.op_type in _MIXES or products or None in known:
-            field = None
+        turned = _said(node).get("perm")
+        is_last = not last.isdisjoint(node.input)
+        fields = [one for one in known if isinstance(one, Field)]
+        if None in known:
+            found = None
+        elif len(fields) < len(known) or node.op_type in _MOVES:
+            found = _NOT_KNOWN
+        elif _mixes(node, len(known), constants, is_last=is_last):
+            found = None
         else:
-            field = max((one for one in known if one is not None), key=lambda one: one.size)
+            found = max(fields, key=lambda one: one.size)
             if node.op_type in _WINDOWS:
-                field = _moved(field, node, constants)
-        for name in node.output:
-            seen[name] = field
+                found = _moved(found, node, constants)
+            elif turned == _PATCHES:
+                found = _widened(found, patch, patch, [0, 0]) if len(patch) == 2 else _NOT_KNOWN
+        seen |= dict.fromkeys(node.output, found)
+        first_again = node.op_type in _PRODUCTS and node.input[0] in constants
+        if turned in (_LAST, _PATCHES) or (is_last and turned is None and not first_again):
+            last.update(node.output)
     names = [value.name for value in graph.output if value.name.startswith(shown)]
-    return {name: seen.get(name) for name in names}
+    return {name: one for name in names if (one := seen.get(name, _NOT_KNOWN)) != _NOT_KNOWN}
+
+
+def _mixes(
+    node: onnx.NodeProto, known: int, constants: dict[str, list[int]], *, is_last: bool
+) -> bool:
+    """Whether what comes out hangs on all places.
+
+    Args:
+        node: what is computed.
+        known: of how many of its inputs it is known what their places see.
+        constants: the shapes of weights.
+        is_last: whether channels are the last axis; a Reshape then leaves each place its channels.
+    """
+    if node.op_type in _PRODUCTS:
+        by_last = node.input[0] not in constants or bool(_said(node).get("transB"))
+        return known > 1 or by_last != is_last
+    if node.op_type == "Reshape":
+        # Feature maps are given the shape of others, or the axes of patches; else they are joined.
+        target = constants.get(node.input[1])
+        return not is_last and target is not None and target != [len(_PATCHES)]
+    return node.op_type in _MIXES
 
 
 def _moved(field: Field, node: onnx.NodeProto, constants: dict[str, list[int]]) -> Field:
     """What a window over places sees of the picture."""
-    said = {one.name: list(one.ints) for one in node.attribute}
+    said = _said(node)
     kernel = said.get("kernel_shape") or constants[node.input[1]][2:]
     strides, dilations = said.get("strides") or [1, 1], said.get("dilations") or [1, 1]
-    reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
+    lengths = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     # What is left out is as if padded for a length that the strides divide.
     same = any(one.name == "auto_pad" and one.s == b"SAME_UPPER" for one in node.attribute)
-    by_itself = [max(r + 1 - s, 0) // 2 if same else 0 for r, s in zip(reach, strides, strict=True)]
-    pads = said.get("pads") or by_itself
+    by_itself = [max(n - s, 0) // 2 if same else 0 for n, s in zip(lengths, strides, strict=True)]
+    return _widened(field, lengths, strides, said.get("pads") or by_itself)
+
+
+def _widened(
+    field: Field, lengths: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> Field:
+    """What a window of so many places sees, down and across."""
 
     def both(down: float, across: float) -> Pair:
         return float(down), float(across)
 
     sizes, steps, firsts = field.size, field.step, field.first
     return Field(
-        both(*(sizes[i] + reach[i] * steps[i] for i in (0, 1))),
+        both(*(sizes[i] + (lengths[i] - 1) * steps[i] for i in (0, 1))),
         both(*(steps[i] * strides[i] for i in (0, 1))),
-        both(*(firsts[i] + (reach[i] / 2 - pads[i]) * steps[i] for i in (0, 1))),
+        both(*(firsts[i] + ((lengths[i] - 1) / 2 - pads[i]) * steps[i] for i in (0, 1))),
     )
+
+
+def _said(node: onnx.NodeProto) -> dict[str, Any]:
+    """The whole numbers that an operator is given, by name."""
+    return {one.name: list(one.ints) or one.i for one in node.attribute}

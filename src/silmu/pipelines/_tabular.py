@@ -93,6 +93,15 @@ class TabularPipeline(Pipeline):
             return Answers(self._stream(iter(inputs), given, most), inputs)
         raise _no_rows(inputs)
 
+    def outputs(self, columns: Mapping[str, Sequence[Any]], **parameters: Any) -> NDArray[Any]:
+        """The scores of all labels, or numbers, by their ids: (rows, labels), of columns."""
+        given = _columns(columns, self._names)
+        if given is None:
+            raise _no_rows(columns)
+        before, forward, _ = self._merged(parameters)
+        found = self._computed(given, before, forward, AT_ONCE)
+        return np.concatenate([self._outputs(logits) for logits, _ in found])
+
     def _sanitize_parameters(
         self, odd: str | None = None, **parameters: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -109,6 +118,10 @@ class TabularPipeline(Pipeline):
         """The logits of a row as the answer."""
         flags = {0: model_outputs["flags"]} if model_outputs.get("flags") else {}
         return next(self._told(model_outputs["logits"], Reading({}, flags), **parameters))
+
+    def _outputs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The scores of labels, or numbers, from the logits of rows."""
+        raise NotImplementedError
 
     def _told(
         self, logits: NDArray[np.float32], reading: Reading, **parameters: Any
@@ -134,6 +147,13 @@ class TabularPipeline(Pipeline):
     def _columns(self, columns: _Columns, given: Any, size: int) -> Iterator[Any]:
         """The answers to rows that are given by column."""
         before, forward, after = given
+        for logits, reading in self._computed(columns, before, forward, size):
+            yield from self._told(logits, reading, **after)
+
+    def _computed(
+        self, columns: _Columns, before: dict[str, Any], forward: dict[str, Any], size: int
+    ) -> Iterator[tuple[NDArray[np.float32], Reading]]:
+        """The logits of rows that are given by column, and how these were read."""
         if before.get("odd") != "impute":
             self._refuse_lacking(columns.names, "what is given")
         for start in range(0, columns.count, size):
@@ -145,8 +165,7 @@ class TabularPipeline(Pipeline):
                 for name in self._names
             }
             reading = self.table.arrays(part, first=start + 1, **before)
-            logits = self._forward(reading.arrays, **forward)["logits"]
-            yield from self._told(logits, reading, **after)
+            yield self._forward(reading.arrays, **forward)["logits"], reading
 
     def _rows(self, rows: list[Any], given: Any, size: int, first: int = 1) -> Iterator[Any]:
         """The answers to rows that are given one by one."""

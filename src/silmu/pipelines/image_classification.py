@@ -12,6 +12,8 @@ from silmu.pipelines._image import ImagePipeline
 from silmu.runtime.processor import Processor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from silmu.pipelines._model import Model, ModelOutput
@@ -54,6 +56,11 @@ class ImageClassificationPipeline(ImagePipeline):
         of their ids; None where training chose none.
         """
         return None if self.fitted is None else self.fitted.thresholds
+
+    def outputs(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
+        """The scores of all labels, or numbers, by their ids: (inputs, labels)."""
+        found = [self.forward(self.preprocess(one))["logits"][0] for one in inputs]
+        return np.array([_scores.apply(self._own_function(), one) for one in found], np.float64)
 
     def _sanitize_parameters(
         self,

@@ -61,16 +61,18 @@ class TabularClassificationPipeline(TabularPipeline):
         before, forward, after = super()._sanitize_parameters(odd=odd)
         return before, forward, after | ({} if top_k == "" else {"top_k": top_k})
 
+    def _outputs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        wide = logits.astype(np.float64)
+        if self.table.kind == "multiple":
+            return 1 / (1 + np.exp(-wide))
+        raised = np.exp(wide - wide.max(axis=1, keepdims=True))
+        return raised / raised.sum(axis=1, keepdims=True)
+
     def _told(
         self, logits: NDArray[np.float32], reading: Reading, **parameters: Any
     ) -> Iterator[Any]:
         top_k: Any = parameters.get("top_k", "")
-        wide = logits.astype(np.float64)
-        if self.table.kind == "multiple":
-            scores = 1 / (1 + np.exp(-wide))
-        else:
-            raised = np.exp(wide - wide.max(axis=1, keepdims=True))
-            scores = raised / raised.sum(axis=1, keepdims=True)
+        scores = self._outputs(logits)
         labels = self.model.config.id2label
         names = [labels[i] for i in range(scores.shape[1])]
         order = np.argsort(-scores, axis=1, kind="stable")

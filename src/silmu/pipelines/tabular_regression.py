@@ -51,11 +51,14 @@ class TabularRegressionPipeline(TabularPipeline):
             )
         return super()._sanitize_parameters(odd=odd)
 
+    def _outputs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        return logits.astype(np.float64)
+
     def _told(
         self, logits: NDArray[np.float32], reading: Reading, **parameters: Any
     ) -> Iterator[Any]:
         del parameters
-        wide = logits.astype(np.float64)
+        wide = self._outputs(logits)
         between = self.table.interval
         ends = [None, None]
         if between is not None:

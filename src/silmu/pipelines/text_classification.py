@@ -67,6 +67,13 @@ class TextClassificationPipeline(Pipeline):
         # 4.57 wraps the answer to a single string, and only a top_k at the call takes it off.
         return [result] if isinstance(inputs, str) and "top_k" not in parameters else result
 
+    def outputs(self, inputs: list[Any], **parameters: Any) -> NDArray[np.float64]:
+        """The scores of all labels, or numbers, by their ids: (inputs, labels)."""
+        before, forward, after = self._merged(parameters)
+        every = {**after, "top_k": None, "in_label_order": True}
+        answers: Any = self._answers(inputs, (before, forward, every), self.batch_size)
+        return np.array([[one["score"] for one in answer] for answer in answers], np.float64)
+
     def _sanitize_parameters(
         self,
         return_all_scores: bool | None = None,

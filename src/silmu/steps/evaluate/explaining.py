@@ -28,17 +28,18 @@ Part = tuple[str, str, Html | None]
 """The id, the title and the content of a part of a page."""
 
 
-def explain(pipe: Any, given: Any, *, label: str | None = None) -> dict[str, Any]:
+def explain(pipe: Any, given: Any, *, label: str | None = None, **settings: Any) -> dict[str, Any]:
     """What an answer hangs on, as plain values.
 
     Args:
         pipe: a pipeline of a task that can be learnt.
         given: one input of it.
         label: whose score is explained; the best one's, if not given.
+        settings: of the pipeline; of tables `odd`.
 
     Returns:
-        "task", "model", "answer": [{"label", "score"}], the best first, "of": the label that is
-        explained, and what `<kind>/explained.py` says of that kind of rows.
+        "task", "model", "kind" of its labels, "answer": [{"label", "score"}], the best first, "of":
+        the label that is explained, and what `<kind>/explained.py` says of that kind of rows.
 
     Raises:
         UnknownTaskError: what decides answers of its task is not told.
@@ -46,7 +47,7 @@ def explain(pipe: Any, given: Any, *, label: str | None = None) -> dict[str, Any
         InputError: the input cannot be answered.
     """
     check(pipe)
-    found = registry.explaining_module(pipe.rows).explain(pipe, given, label=label)
+    found = registry.explaining_module(pipe.rows).explain(pipe, given, label=label, **settings)
     name = str(pipe.model.name_or_path)
     if Path(name).exists():  # the folders around it are nobody's affair
         name = Path(name).absolute().name
@@ -68,7 +69,7 @@ def check(pipe: Any) -> None:
 
 def page(told: Mapping[str, Any]) -> str:
     """What `explain` found, as one page."""
-    numbers = any(not 0 <= one["score"] <= 1 for one in told["answer"])
+    numbers = told["kind"] == "number"
     rows = [
         Row(
             one["label"],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from silmu.steps.evaluate.markup import Html, html, joined
+from silmu.steps.evaluate.markup import Html, html, is_picture, joined
 from silmu.steps.evaluate.words import figure, labels_told, listed, part, shortened
 
 SMALL = 64
@@ -21,8 +20,6 @@ SHEET = 480
 NAME = 60
 """So many characters of a file's name are shown."""
 
-_DATA = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
-
 
 def picture(found: Mapping[str, Any] | None, alt: str, kind: str = "") -> Html:
     """A small picture; a word for it where its file was gone.
@@ -33,7 +30,7 @@ def picture(found: Mapping[str, Any] | None, alt: str, kind: str = "") -> Html:
         kind: `pixels`, where each is to be seen, or `photo`; by its size, if not given.
     """
     # Whatever the report holds, the page asks nobody for anything.
-    if not found or not _DATA.fullmatch(str(found["src"])):
+    if not found or not is_picture(str(found["src"])):
         return html('<span class="gone">no picture</span>')
     size = max(found["width"], found["height"])
     return html(

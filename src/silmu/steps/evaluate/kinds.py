@@ -1,10 +1,13 @@
-"""What kinds of rows are called where a model is told of: one entry a kind, one way to say it."""
+"""The kind of a model's labels, and what kinds of rows are called where a model is told of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from silmu.runtime.processor import Processor
 
 
 @final
@@ -48,6 +51,21 @@ WORDS: Mapping[str, Words] = {
     ),
 }
 """By what a report calls the rows."""
+
+
+_PROBLEMS = {"regression": "number", "multi_label_classification": "multiple"}
+
+
+def kind_of(processor: Processor | None, config: Any) -> str:
+    """The kind of a model's labels: `single`, `multiple`, `ordered` or `number`.
+
+    Args:
+        processor: of a model that silmu trained.
+        config: of the model.
+    """
+    if processor is not None:
+        return processor.kind
+    return _PROBLEMS.get(config.problem_type or "", "single")
 
 
 def words_of(report: Mapping[str, Any]) -> Words:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable
 from html import escape
 from typing import LiteralString, final
 
 from silmu.steps.evaluate.words import visible
+
+_PICTURE = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
 
 
 @final
@@ -29,6 +32,15 @@ def html(template: LiteralString, **values: object) -> Html:
 def joined(parts: Iterable[Html]) -> Html:
     """Parts, one after another."""
     return Html("".join(parts))
+
+
+def is_picture(url: str) -> bool:
+    """Whether a URL holds its picture, so that a page asks nobody for it.
+
+    >>> is_picture("data:image/png;base64,AAAA"), is_picture("https://example.org/a.png")
+    (True, False)
+    """
+    return _PICTURE.fullmatch(url) is not None
 
 
 def _safe(value: object) -> str:

@@ -229,6 +229,16 @@ def labels_told(value: Any) -> str:
     return figure(value)
 
 
+def label_of(kind: str, names: Sequence[str], target: Any) -> str:
+    """What is true of a row, from its target: a label, those that it has, or numbers."""
+    if kind in ("single", "ordered"):
+        return names[int(target)]
+    if kind == "multiple":
+        return ", ".join(name for name, has in zip(names, target, strict=True) if has) or "(none)"
+    several: list[float] = target.ravel().tolist()
+    return ", ".join(f"{one:.4g}" for one in several)
+
+
 def sentence(text: str) -> str:
     """With a capital, and a full stop."""
     text = text.strip()

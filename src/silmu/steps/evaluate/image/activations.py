@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silmu import graphs
+from silmu.errors import ModelNotFoundError, UnsupportedModelError
 from silmu.steps.evaluate.image.rasters import Pixels
 
 MOST_LAYERS = 8
@@ -59,7 +60,7 @@ class Activations:
     Attributes:
         names: of the layers that are looked at, in the order of the network.
         filters: as in `graphs.Described`.
-        fields: of each layer what its places see; None where they see all.
+        fields: as in `graphs.Described`.
 
     Raises:
         UnsupportedModelError: nothing between its layers is known, as it is a graph that another
@@ -71,7 +72,15 @@ class Activations:
         config: dict[str, Any] = pipe.model.config.to_dict()
         # A probe is a head on an encoder, which has a config of its own.
         self._encoder: dict[str, Any] = config.get("encoder") or config
-        self._session = graphs.open_layers(pipe.model.folder, pipe.model.head)
+        try:
+            self._session = graphs.open_layers(pipe.model.folder, pipe.model.head)
+        except ModelNotFoundError as error:
+            if pipe.model.exported is None:
+                raise
+            raise UnsupportedModelError(
+                f"`{pipe.model.name_or_path}` is a graph that another program exported, without "
+                "the weights that it was made of"
+            ) from error
         shown = [name for name in self._session.outputs if name.startswith(graphs.SHOWN)]
         self.names = evenly(shown, MOST_LAYERS)
         self.all_names = shown

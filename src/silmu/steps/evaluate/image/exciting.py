@@ -40,9 +40,7 @@ class Strongest:
     """The strongest answer of each channel to each picture, and where it was.
 
     Attributes:
-        values: (pictures, channels).
-        places: (pictures, channels, 2), down and across, in shares of the picture.
-        steps: (pictures, channels) that were added last; the places there are, down and across.
+        sides: how many places the layer has, down and across.
     """
 
     def __init__(self) -> None:
@@ -61,7 +59,7 @@ class Strongest:
 
     @property
     def values(self) -> NDArray[np.float32]:
-        """(pictures, channels)."""
+        """The strongest answers, (pictures, channels)."""
         return np.concatenate(self._values)
 
     def told(
@@ -78,7 +76,7 @@ class Strongest:
             pixels: the pictures, in the order in which they were added.
             rows, labels: of each.
             separation: how well each channel tells labels apart.
-            field: what a place of the layer sees.
+            field: what a place of the layer sees; None where that is all, or not known.
         """
         values, places = self.values, np.concatenate(self._places)
         told: list[dict[str, Any]] = []
@@ -97,7 +95,7 @@ class Strongest:
         return told
 
     def _part(self, pixels: Pixels, place: int, field: Field | None) -> Pixels:
-        """What a place sees; the whole picture with a frame, where it sees that."""
+        """What a place sees; the whole picture with a frame where it sees that, or none knows."""
         height, width = pixels.shape[:2]
         down, across = divmod(place, self.sides[1])
         steps = (height / self.sides[0], width / self.sides[1])

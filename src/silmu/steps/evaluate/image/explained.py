@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.errors import MissingExtraError, SilmuError
+from silmu.errors import CorruptError, MissingExtraError, UnsupportedModelError
 from silmu.runtime.image import load_image
 from silmu.steps.evaluate.explaining import Part, best, chosen
 from silmu.steps.evaluate.image import learnt, rasters
 from silmu.steps.evaluate.image.activations import Activations
 from silmu.steps.evaluate.image.maps import filters_of, maps_of
-from silmu.steps.evaluate.image.saliency import kind_of, overlay, saliency
+from silmu.steps.evaluate.image.saliency import overlay, saliency
+from silmu.steps.evaluate.kinds import kind_of
 from silmu.steps.evaluate.markup import html, joined
-from silmu.steps.evaluate.words import figure, shortened
-
-if TYPE_CHECKING:
-    from silmu.steps.prepare.prepared import Prepared
+from silmu.steps.evaluate.words import figure, label_of, shortened
 
 SIDE = 224
 """Pixels of a side that are shown of the picture, at most."""
@@ -43,22 +41,23 @@ def explain(pipe: Any, given: Any, *, label: str | None = None) -> dict[str, Any
     """The answer to a picture, and what it hangs on.
 
     Returns:
-        "answer" and "of" as everywhere; "picture": URL of what the network reads; "saliency":
-        {"cells": [[how far the log-odds of the label fall where a part is covered]], "image": URL};
+        "kind", "answer" and "of" as everywhere; "picture": URL of what the network reads;
+        "saliency": {"cells": [[how far the log-odds of the label, or the number, fall where a part
+        is covered]], "image": URL};
         "filters" and "layers" as `layers.details` tells them, null and [] where nothing between
         the layers is known; "nearest": null, or {"compared", "of": how many there are, "pictures":
         [{"row", "label", "similarity", "image"}]}; "notes": what could not be told, and why.
     """
     image = load_image(given, background=pipe.image_processor.background)
     names = [str(pipe.model.config.id2label[i]) for i in range(pipe.model.config.num_labels)]
-    is_number = kind_of(pipe) == "number"
-    scores = np.zeros(len(names))
-    for one in pipe(image, top_k=len(names)):
-        scores[names.index(one["label"])] = one["score"]
+    kind = kind_of(pipe.fitted, pipe.model.config)
+    is_number = kind == "number"
+    scores = pipe.outputs([image])[0]
     of = chosen(names, scores, label, numbers=is_number)
     weights = saliency(pipe, image, of)
     pixels = pipe.image_processor.pixels(image)
     found: dict[str, Any] = {
+        "kind": kind,
         "answer": best(names, scores, numbers=is_number),
         "of": names[of],
         "picture": rasters.url(rasters.within(pixels, SIDE)),
@@ -73,7 +72,7 @@ def explain(pipe: Any, given: Any, *, label: str | None = None) -> dict[str, Any
     }
     try:
         network = Activations(pipe)
-    except SilmuError as error:
+    except UnsupportedModelError as error:
         found["notes"].append(f"what lies between its layers is not known: {error.message}")
         return found
     found["filters"] = filters_of(network.filters)
@@ -83,8 +82,8 @@ def explain(pipe: Any, given: Any, *, label: str | None = None) -> dict[str, Any
     found["layers"] = maps_of(network, network.of(pixels[None]), 0)
     try:
         found["nearest"] = nearest(pipe, network, pixels)
-    except MissingExtraError as error:
-        said = f"{error.message} ({error.hint})"
+    except (MissingExtraError, CorruptError) as error:
+        said = error.message + (f" ({error.hint})" if error.hint else "")
         found["notes"].append(f"training pictures are not compared: {said}")
     return found
 
@@ -130,7 +129,7 @@ def nearest(pipe: Any, network: Activations, pixels: rasters.Pixels) -> dict[str
         "pictures": [
             {
                 "row": int(numbers[train.rows[places[i]]]),
-                "label": _label(prepared, train.targets[places[i]]),
+                "label": label_of(prepared.kind, prepared.labels, train.targets[places[i]]),
                 "similarity": float(alike[i]),
                 "image": rasters.url(
                     rasters.within(np.asarray(train.pixels[int(places[i])]), SHOWN)
@@ -144,21 +143,26 @@ def nearest(pipe: Any, network: Activations, pixels: rasters.Pixels) -> dict[str
 def sections(told: Mapping[str, Any]) -> Iterator[Part]:
     """The parts of a page."""
     of = shortened(told["of"])
+    number = told["kind"] == "number"
     yield (
         "parts",
         "Which parts decide",
         html(
             '<p class="lead">Patches of two sizes are covered with the mean colour of the '
             "training, one after another (Zeiler and Fergus, 2013). Shaded "
-            '<span class="for" style="--w:.8">blue</span> is what speaks for <bdi>{of}</bdi>: '
-            "without it, the answer is less sure. What is shaded "
-            '<span class="against" style="--w:.8">orange</span> speaks against it.</p>'
+            '<span class="for" style="--w:.8">blue</span> is what {speaks} <bdi>{of}</bdi>: '
+            "without it, {less}. What is shaded "
+            '<span class="against" style="--w:.8">orange</span> {opposes} it.</p>'
             '<div class="figures-row"><figure>{picture}<figcaption>as the network reads it'
             "</figcaption></figure><figure>{map}<figcaption>covering the strongest part lowers the "
-            "log-odds by {most}</figcaption></figure></div>",
+            "{unit} by {most}</figcaption></figure></div>",
             of=of,
+            speaks="raises" if number else "speaks for",
+            opposes="lowers" if number else "speaks against",
+            less="the number is less" if number else "the answer is less sure",
+            unit="number" if number else "log-odds",
             picture=learnt.raster(told["picture"], "map", "the picture as the network reads it"),
-            map=learnt.raster(told["saliency"]["image"], "map", f"what speaks for {of}"),
+            map=learnt.raster(told["saliency"]["image"], "map", f"what decides {of}"),
             most=figure(max(max(row) for row in told["saliency"]["cells"])),
         ),
     )
@@ -213,12 +217,3 @@ def _cosines(rows: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.
     rows, one = rows - middle, one - middle
     sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(one)
     return rows @ one / np.maximum(sizes, 1e-12)
-
-
-def _label(prepared: Prepared, target: Any) -> str:
-    if prepared.kind in ("single", "ordered"):
-        return prepared.labels[int(target)]
-    if prepared.kind == "multiple":
-        told = [name for name, has in zip(prepared.labels, target, strict=True) if has]
-        return ", ".join(told) or "(none)"
-    return ", ".join(f"{float(one):.4g}" for one in np.atleast_1d(target))

@@ -6,21 +6,20 @@ channel answers most; and how far a straight line gets from each layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from silmu.errors import SilmuError
+from silmu.errors import UnsupportedModelError
 from silmu.steps.evaluate.image import probing, rasters
 from silmu.steps.evaluate.image.activations import Activations, raw_features
 from silmu.steps.evaluate.image.exciting import Strongest, separation
 from silmu.steps.evaluate.image.maps import filters_of, maps_of
-from silmu.steps.evaluate.image.saliency import kind_of
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from silmu.steps.evaluate.image.rasters import Pixels
+from silmu.steps.evaluate.kinds import kind_of
+from silmu.steps.evaluate.words import label_of
 
 MOST_PICTURES, FEWEST_OF_LARGE = 400, 100
 MOST_PIXELS = 15_000_000
@@ -36,7 +35,7 @@ PICTURE_SIDE = 96
 
 def details(
     pipe: Any,
-    image: Callable[[int], Image],
+    read: Pixels,
     targets: NDArray[Any],
     numbers: Sequence[int],
     *,
@@ -47,7 +46,7 @@ def details(
 
     Args:
         pipe: a pipeline for image-classification.
-        image: the picture of each place of `targets`.
+        read: (rows, height, width, channels) of the pictures, as the pipeline reads them.
         targets: of pictures that the network was not trained on: numbers of labels, 0 or 1 (rows,
             labels), or numbers.
         numbers: of the rows in the source, from 1.
@@ -63,14 +62,15 @@ def details(
         probe       null, or what `probing.probed` gives
         maps        [{"row", "label", "image": URL, "layers": [{"name", "kind": "channels" or
                     "components", "channels": [number, ...], "image": URL}]}]
-        exciting    [{"name", "sees": pixels a side or null for all, "channels": [{"channel",
-                    "separation", "rows", "labels", "image": URL}]}]
+        exciting    [{"name", "sees": pixels of the longer side of what a place sees, or null where
+                    it is not known, "channels": [{"channel", "separation", "rows", "labels",
+                    "image": URL}]}]
 
         None where nothing between the layers is known.
     """
     try:
         network = Activations(pipe)
-    except SilmuError:
+    except UnsupportedModelError:
         return None
     if not len(targets) or (not network.names and network.filters is None):
         return None
@@ -79,10 +79,11 @@ def details(
     most = min(MOST_PICTURES, max(FEWEST_OF_LARGE, MOST_PIXELS // (height * width)))
     if len(places) > most:
         places = np.sort(np.random.default_rng(seed).permutation(places)[:most])
-    pixels = [pipe.image_processor.pixels(image(i)) for i in places.tolist()]
+    pixels = [np.asarray(read[i]) for i in places.tolist()]
     truth = targets[places]
-    kind, names = kind_of(pipe), [str(name) for name in pipe.model.config.id2label.values()]
-    labels = [_label(kind, names, one) for one in truth]
+    kind, config = kind_of(pipe.fitted, pipe.model.config), pipe.model.config
+    names = [str(config.id2label[i]) for i in range(config.num_labels)]
+    labels = [label_of(kind, names, one) for one in truth]
     rows = [int(numbers[i]) for i in places.tolist()]
 
     features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in network.names}
@@ -162,17 +163,10 @@ def _examples(labels: Sequence[str]) -> list[int]:
     return [*sorted(first), *rest][:EXAMPLES]
 
 
-def _label(kind: str, names: Sequence[str], truth: Any) -> str:
-    if kind in ("single", "ordered"):
-        return names[int(truth)]
-    if kind == "multiple":
-        return ", ".join(name for name, has in zip(names, truth, strict=True) if has) or "(none)"
-    return ", ".join(f"{float(one):.4g}" for one in np.atleast_1d(truth))
-
-
 def _sees(network: Activations, name: str, shape: tuple[int, ...]) -> int | None:
-    """How many pixels a place sees across, where they are fewer than there are."""
-    field = network.fields.get(name)
-    if field is None or network.is_of_tokens(name) or max(field.size) >= max(shape[:2]):
+    """How many pixels a place sees across; None where it is not known."""
+    if name not in network.fields:
         return None
-    return int(max(field.size))
+    field = network.fields[name]
+    whole = max(shape[:2])
+    return whole if field is None else min(int(max(field.size)), whole)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from silmu.steps.evaluate import charts
 from silmu.steps.evaluate.charts import Row, Scale
-from silmu.steps.evaluate.markup import Html, html, joined
+from silmu.steps.evaluate.markup import Html, html, is_picture, joined
 from silmu.steps.evaluate.words import (
     LABEL_OF_SEVERAL,
     figure,
@@ -17,8 +16,6 @@ from silmu.steps.evaluate.words import (
     part,
     shortened,
 )
-
-_DATA = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
 
 LEAST, MOST = 3, 6
 """Rows of a curve from which on it is drawn, and examples that are told of a channel."""
@@ -43,7 +40,7 @@ def section(details: Mapping[str, Any] | None) -> Html | None:
         _probe(part(details, "probe")),
         filters(part(details, "filters")),
         _maps(listed(details, "maps")),
-        _exciting(listed(details, "exciting")),
+        _exciting(listed(details, "exciting"), max(details["size"])),
     ]
     return joined([lead, *(one for one in parts if one)])
 
@@ -89,7 +86,7 @@ def raster(url: str, kind: str, alt: str) -> Html:
         kind: how large it is: `wide`, `tall`, `map`, or nothing for a line of a list.
         alt: what is told of it to who does not see it.
     """
-    if not _DATA.fullmatch(url):
+    if not is_picture(url):
         return html("")
     line = '<img class="raster {kind}" src="{url}" alt="{alt}">'
     return html(line, kind=kind, url=url, alt=alt)
@@ -206,11 +203,11 @@ def _maps(told: Sequence[Mapping[str, Any]]) -> Html:
     )
 
 
-def _exciting(told: Sequence[Mapping[str, Any]]) -> Html:
+def _exciting(told: Sequence[Mapping[str, Any]], longer: int) -> Html:
     layers = [one for one in told if one["channels"]]
     if not layers:
         return html("")
-    blocks = [_layer(one) for one in layers]
+    blocks = [_layer(one, longer) for one in layers]
     seen = {0, len(blocks) // 2, len(blocks) - 1}
     rest = [block for i, block in enumerate(blocks) if i not in seen]
     more = html(
@@ -223,14 +220,19 @@ def _exciting(told: Sequence[Mapping[str, Any]]) -> Html:
         "best: those of whose strongest answers the largest share of the variance lies between "
         "labels (that share is told; of channels that go together one is shown). Beside each the "
         "pictures that it answers most, cut to the part that it saw; framed, where it sees the "
-        "whole.</p>{shown}{more}",
+        "whole, or how much it sees is not known.</p>{shown}{more}",
         shown=joined(block for i, block in enumerate(blocks) if i in seen),
         more=more if rest else html(""),
     )
 
 
-def _layer(told: Mapping[str, Any]) -> Html:
-    sees = "sees the whole" if told["sees"] is None else f"sees {told['sees']} pixels across"
+def _layer(told: Mapping[str, Any], longer: int) -> Html:
+    if told["sees"] is None:
+        sees = "how much it sees is not known"
+    elif told["sees"] >= longer:
+        sees = "sees the whole"
+    else:
+        sees = f"sees {told['sees']} pixels across"
     lines = joined(
         html(
             "<li><span>channel {channel}<small>{share}</small></span>"

@@ -81,14 +81,15 @@ def maps_of(
 
 
 def _active(values: NDArray[np.float32], place: int, beside: Strongest | None) -> list[int]:
-    """The channels that answer a picture most, of those whose maps are not flat."""
+    """The channels that answer a picture most, of those whose maps are not flat; one at least."""
     own = values[place].max(axis=(1, 2)).astype(np.float64)
     if beside is not None:
         others = beside.values
         own = (own - others.mean(axis=0)) / (others.std(axis=0) + 1e-6)
     flat = np.ptp(values[place].reshape(len(own), -1), axis=1) <= 0
     order = np.argsort(np.where(flat, np.inf, -own), kind="stable")
-    return [int(i) for i in order[:MOST_CHANNELS]]
+    count = min(MOST_CHANNELS, max(1, int((~flat).sum())))
+    return [int(i) for i in order[:count]]
 
 
 def _components(values: NDArray[np.float32], place: int) -> list[Pixels]:

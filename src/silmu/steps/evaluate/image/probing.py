@@ -5,7 +5,7 @@ Alain and Bengio, Understanding Intermediate Layers Using Linear Classifier Prob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -135,21 +135,32 @@ def _ridge(
 
     The penalty is that whose leave-one-out error is the least.
     """
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0)
     # What hardly moves in these rows, such as a picture's edge, is not blown up to what does.
     moves = deviation[deviation > 0]
     scale = 1 / np.maximum(deviation, np.median(moves) / 3 if len(moves) else 1.0)
-    x, z = ((one - mean).astype(np.float64) * scale for one in (features, asked))
+    x, z = ((one - mean) * scale for one in (features, asked))
     size = np.sqrt(max(1, x.shape[1]))
     x, z = x / size, z / size
-    middle = targets.mean(axis=0)
+    weights, _ = min(left_out(x, targets), key=lambda one: float((one[1] ** 2).mean()))
+    return z @ (x.T @ weights) + targets.mean(axis=0)
+
+
+def left_out(
+    x: NDArray[np.float64], targets: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """For each penalty the dual weights, and by how much rows are missed that are left out.
+
+    The middle has no penalty: it is fitted again without the row too.
+
+    Args:
+        x: (rows, numbers), whose columns have the mean 0.
+        targets: (rows, columns).
+    """
     values, vectors = np.linalg.eigh(x @ x.T)
-    turned = vectors.T @ (targets - middle)
-    best, weights = np.inf, np.zeros_like(targets)
+    turned = vectors.T @ (targets - targets.mean(axis=0))
     for penalty in PENALTIES * len(x):
         inverse = 1 / (np.maximum(values, 0) + penalty)
         dual = vectors @ (turned * inverse[:, None])
-        error = dual / ((vectors**2) @ inverse)[:, None]
-        if (loss := float((error**2).mean())) < best:
-            best, weights = loss, dual
-    return z @ (x.T @ weights) + middle
+        own = (vectors**2) @ inverse - 1 / (len(x) * penalty)
+        yield dual, dual / own[:, None]

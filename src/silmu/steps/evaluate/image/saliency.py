@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silmu.steps.evaluate.image import rasters
+from silmu.steps.evaluate.kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from PIL.Image import Image
 
-CELLS, CELLS_OF_LARGE = 14, 10
-"""Cells along the longer side of a picture, and of one that is longer than `LARGE`: each patch that
-is covered is a picture more to compute."""
+CELLS, CELLS_OF_LARGE = 14, 7
+"""Cells along the longer side of a picture, and of one of more pixels than a square of `LARGE`:
+205 answers tell what one of a small square hangs on, and 45 of a large one."""
 
-LARGE = 96
+LARGE = 128
 
 SCALES = ((2, 1), (4, 2))
 """Patches that are covered: how many cells long they are, and how many they move by."""
@@ -33,9 +34,7 @@ MOST_NUMBERS = 1 << 21
 """Numbers of covered pictures that are computed at once."""
 
 
-def saliency(
-    pipe: Any, image: Image, label_index: int, *, cells: int | None = None
-) -> NDArray[np.float32]:
+def saliency(pipe: Any, image: Image, label_index: int) -> NDArray[np.float32]:
     """How far the log-odds of a label fall when a part of the picture is covered.
 
     Patches of two sizes are moved over the picture and filled with the mean colour of the training,
@@ -47,7 +46,6 @@ def saliency(
         pipe: a pipeline for image-classification.
         image: the picture.
         label_index: the label, by its place among the model's, or the target of several numbers.
-        cells: along the longer side; by the size of the picture, if not given.
 
     Returns:
         (rows, columns) of cells; above zero where the part speaks for the label.
@@ -55,7 +53,7 @@ def saliency(
     whole = pipe.image_processor.arrays([image])["pixel_values"]
     height, width = whole.shape[2:]
     longer = max(height, width)
-    count = min(cells or (CELLS if longer <= LARGE else CELLS_OF_LARGE), longer)
+    count = min(CELLS_OF_LARGE if height * width > LARGE * LARGE else CELLS, longer)
     down = max(1, round(count * height / longer))
     across = max(1, round(count * width / longer))
     tops = _ends(height, down)
@@ -86,19 +84,11 @@ def strength(pipe: Any, logits: NDArray[Any], label: int) -> NDArray[np.float64]
     """Logits (rows, labels) as the log-odds of one label; a number as it is."""
     wide = np.asarray(logits, np.float64)
     own = wide[:, label]
-    if kind_of(pipe) not in ("single", "ordered") or wide.shape[1] < 2:
+    if kind_of(pipe.fitted, pipe.model.config) not in ("single", "ordered") or wide.shape[1] < 2:
         return own
     others = np.delete(wide, label, axis=1)
     most = others.max(axis=1)
     return own - most - np.log(np.exp(others - most[:, None]).sum(axis=1))
-
-
-def kind_of(pipe: Any) -> str:
-    """The kind of a model's labels: `single`, `multiple`, `ordered` or `number`."""
-    if pipe.fitted is not None:
-        return str(pipe.fitted.kind)
-    kinds = {"regression": "number", "multi_label_classification": "multiple"}
-    return kinds.get(pipe.model.config.problem_type or "", "single")
 
 
 def overlay(pipe: Any, image: Image, weights: NDArray[Any], most: int = 224) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,14 +24,15 @@ from silmu.steps.evaluate.baselines import Baseline
 from silmu.steps.evaluate.image import drift, layers, thumbnails
 from silmu.steps.evaluate.image.fitting import NAME, fitted
 from silmu.steps.evaluate.image.looks import Looks
-from silmu.steps.evaluate.image.saliency import kind_of
 from silmu.steps.evaluate.image.shown import Shown
 from silmu.steps.evaluate.judged import groups_of
+from silmu.steps.evaluate.kinds import kind_of
 from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import Answers, Passed, Scorer
 from silmu.steps.evaluate.slices import by_value
 from silmu.steps.evaluate.trained import training_of
+from silmu.steps.prepare.images import features
 from silmu.steps.prepare.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class ImageScorer(Scorer):
         self._files: Files | None = None
 
     def _kind(self) -> str:
-        return kind_of(self.pipe)
+        return kind_of(self.pipe.fitted, self.pipe.model.config)
 
     def columns(self, dataset: Dataset) -> tuple[str, ...]:
         """The column of pictures, whose files are those of this dataset from now on."""
@@ -94,7 +96,7 @@ class ImageScorer(Scorer):
 
     def baselines(self, prepared: Prepared, seed: int) -> dict[str, Baseline]:
         """The most frequent answer, and the nearest neighbours by pixels."""
-        return fitted(self.pipe.image_processor, self._opened, prepared, seed)
+        return fitted(self._opened, prepared, seed)
 
     def details(
         self, rows: Rows, scored: Scored, groups: NDArray[np.int64] | None, seed: int
@@ -147,14 +149,20 @@ class ImageScorer(Scorer):
 
     def _layers(self, prepared: Prepared, seed: int) -> dict[str, Any] | None:
         """What each layer has learnt, on pictures that only decided when training was to end."""
-        dataset, places = prepared.dataset, prepared.rows("validation")
-        pictures = Pictures(dataset)
+        validation, reads = features(prepared, "validation"), self.pipe.image_processor
+        if validation.pixels.shape[1:] != (*reads.size, reads.channels):
+            logging.getLogger("silmu").warning(
+                "what the layers have learnt is not told: `%s` reads pictures of another size than "
+                "prepare wrote for its run",
+                self.name,
+            )
+            return None
         return layers.details(
             self.pipe,
-            lambda place: pictures.image(int(places[place])),
-            prepared.targets("validation"),
-            dataset.row_numbers[places].tolist(),
-            groups=groups_of(dataset, places)[0],
+            validation.pixels,
+            validation.targets,
+            prepared.dataset.row_numbers[validation.rows].tolist(),
+            groups=groups_of(prepared.dataset, validation.rows)[0],
             seed=seed,
         )
 

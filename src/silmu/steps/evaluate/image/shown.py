@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-LARGE, COARSE = 128, 7
-"""From what side on a network reads large pictures, and the cells of a side that are covered then:
-45 answers tell what one hangs on, and of small pictures 205."""
-
-
 @final
 class Shown:
     """The pictures of a report.
@@ -54,21 +49,16 @@ class Shown:
             if image is None:
                 found.append(None)
                 continue
-            falls = saliency(self.pipe, image, label, cells=self._cells)
+            falls = saliency(self.pipe, image, label)
             drawn = overlay(self.pipe, image, falls, MOST)
             found.append({**self._name(row), "saliency": falls.tolist(), "overlay": drawn})
         return found
 
-    @property
-    def _cells(self) -> int | None:
-        """Into how many cells a side a picture is cut: few, where each answer takes its time."""
-        height, width = self.pipe.image_processor.size
-        return COARSE if height * width > LARGE * LARGE else None
-
     def _image(self, row: int) -> Image | None:
         """The picture of a row, which is shown from now on; None where its file is gone."""
         try:
-            image = self.pictures.image(int(self.rows.places[row]))
+            background = self.pipe.image_processor.background
+            image = self.pictures.image(int(self.rows.places[row]), background)
         except InputError:
             return None
         if self._key(row) not in self.found:

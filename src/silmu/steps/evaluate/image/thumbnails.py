@@ -6,7 +6,6 @@ anything else that its file tells, comes with them.
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 MOST = 96
 """Pixels of the longer side."""
 
-MOST_BYTES = 300_000
-"""Of a sheet of many pictures that keeps every pixel."""
+MOST_CHARACTERS = 400_000
+"""Of the URL of a sheet of many pictures that keeps every pixel."""
 
 MOST_SIDE = 960
 """Pixels of the longer side of a larger sheet."""
@@ -60,10 +59,8 @@ def sheet(data: bytes) -> dict[str, Any] | None:
             pixels = np.asarray(opened.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    held = io.BytesIO()
-    Image.fromarray(pixels).save(held, "PNG", optimize=True)
-    if len(held.getvalue()) <= MOST_BYTES:
-        src = f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode('ascii')}"
+    src = rasters.url(pixels, exact=True)
+    if len(src) <= MOST_CHARACTERS:
         return _img(src, pixels)
     small = rasters.within(pixels, MOST_SIDE)
     return _img(rasters.url(small), small)

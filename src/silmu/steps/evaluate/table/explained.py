@@ -26,31 +26,37 @@ class Told:
     outputs: NDArray[np.float64]
 
 
-def explain(pipe: Any, given: Mapping[str, Any], *, label: str | None = None) -> dict[str, Any]:
+def explain(
+    pipe: Any, given: Mapping[str, Any], *, label: str | None = None, odd: str = "flag"
+) -> dict[str, Any]:
     """The answer to a row, and how far it falls where a cell is as in most rows of the training.
 
+    Args:
+        pipe: a pipeline for tables.
+        given: a row.
+        label: label or target that is explained.
+        odd: as the pipeline takes it.
+
     Returns:
-        {"answer": [{"label", "score"}], or of numbers [{"label": target, "score": number}], "of":
-        label or target, "cells": [[column, value, weight], ...]}, the weightiest first.
+        {"kind", "answer": [{"label", "score"}], or of numbers [{"label": target, "score":
+        number}], "of": label or target, "cells": [[column, value, weight], ...]}, the weightiest
+        first.
     """
     config = pipe.model.config
     names = [str(config.id2label[i]) for i in range(config.num_labels)]
     is_number = pipe.table.kind == "number"
 
     def ask(rows: Mapping[str, Sequence[Any]]) -> Told:
-        # Cells that are odd are told by `silmu use`; here they are only replaced.
-        answers: list[Any] = pipe(dict(rows)) if is_number else pipe(dict(rows), top_k=None)
-        found = np.zeros((len(answers), len(names)))
-        for row, answer in zip(found, answers, strict=True):
-            row[:] = _numbers(answer, names) if is_number else _scores(answer, names)
-        return Told(found)
+        # Where an odd cell is refused, the row was when it was asked as it is.
+        return Told(pipe.outputs(rows, odd="flag" if odd == "error" else odd))
 
     columns = [*pipe.table.read]
     cells = {one.name: [given.get(one.name)] for one in columns}
-    own = ask(cells).outputs[0]
+    own = pipe.outputs(cells, odd=odd)[0]
     of = chosen(names, own, label, numbers=is_number)
     (found,) = occluded(ask, cells, columns, [of])
-    return {"answer": best(names, own, numbers=is_number), "of": names[of], **found}
+    answer = best(names, own, numbers=is_number)
+    return {"kind": pipe.table.kind, "answer": answer, "of": names[of], **found}
 
 
 def sections(told: Mapping[str, Any]) -> Iterator[Part]:
@@ -63,13 +69,3 @@ def sections(told: Mapping[str, Any]) -> Iterator[Part]:
         most=MOST_CELLS,
     )
     yield "cells", "Which cells decide", joined([lead, examples.decided(told)])
-
-
-def _numbers(answer: Mapping[str, Any], names: Sequence[str]) -> list[float]:
-    value = answer["prediction"]
-    return [value[name] for name in names] if isinstance(value, Mapping) else [value]
-
-
-def _scores(answer: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[float]:
-    scores = {one["label"]: one["score"] for one in answer}
-    return [scores[name] for name in names]

@@ -16,6 +16,7 @@ from silmu.runtime.processor import Processor
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.evaluate import details, means
 from silmu.steps.evaluate.baselines import Baseline, name_of_simplest, simplest
+from silmu.steps.evaluate.kinds import kind_of
 from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import Answers, Passed, Scorer
@@ -50,10 +51,7 @@ class TextScorer(Scorer):
         self._options = {} if self.processor else {"truncation": True}
 
     def _kind(self) -> str:
-        if self.processor:
-            return self.processor.kind
-        kinds = {"regression": "number", "multi_label_classification": "multiple"}
-        return kinds.get(self.pipe.model.config.problem_type or "", "single")
+        return kind_of(self.processor, self.pipe.model.config)
 
     def columns(self, dataset: Dataset) -> tuple[str, ...]:
         """The columns of texts."""
