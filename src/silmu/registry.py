@@ -116,6 +116,25 @@ def scorer_class(rows: str) -> Any:
     return getattr(module, f"{rows.capitalize()}Scorer")
 
 
+def evaluating_module(rows: str, what: str) -> Any:
+    """What evaluates models for a kind of rows, named as `collect` names them.
+
+    It is a module of the kind where it is not judged row by row, as others are.
+
+    >>> evaluating_module("series", "test_split").__name__
+    'silmu.steps.evaluate.series.test_split'
+    >>> evaluating_module("text", "test_split").__name__
+    'silmu.steps.evaluate.test_split'
+
+    Args:
+        rows: the kind.
+        what: `test_split` or `new_data`, what is evaluated on.
+    """
+    own = (_PACKAGE / "steps" / "evaluate" / rows / f"{what}.py").is_file()
+    within = f"{rows}.{what}" if own else what
+    return importlib.import_module(f"silmu.steps.evaluate.{within}")
+
+
 def explaining_module(rows: str) -> Any:
     """What tells why a kind of rows, named as `collect` names them, was answered as it was.
 
@@ -123,6 +142,15 @@ def explaining_module(rows: str) -> Any:
     'silmu.steps.evaluate.text.explained'
     """
     return importlib.import_module(f"silmu.steps.evaluate.{rows}.explained")
+
+
+def explains(rows: str) -> bool:
+    """Whether there is something that tells why a kind of rows was answered as it was.
+
+    >>> explains("text"), explains("series")
+    (True, False)
+    """
+    return (_PACKAGE / "steps" / "evaluate" / rows / "explained.py").is_file()
 
 
 def task_of_architecture(architecture: str) -> str | None:

@@ -247,6 +247,7 @@ def evaluate(
             input=input or names.get("input"),
             target=target or names.get("target"),
             need_target=False,
+            **(_series_of(Path(model)) if kind == "series" else {}),
         )
         return evaluation.evaluate_data(Path(model), dataset, place / "5-report")
 
@@ -268,6 +269,19 @@ def _columns_of(model: Path) -> dict[str, list[str]]:
         for role in ("input", "target")
     }
     return {role: names for role, names in named.items() if names}
+
+
+def _series_of(model: Path) -> dict[str, Any]:
+    """How rows became the series that a model was trained on, as `collect` is told it."""
+    from silmu.runtime.series.processor import SeriesProcessor
+
+    layout = SeriesProcessor.open(Folder(model, str(model))).layout
+    step = None if layout.step is None else layout.step.to_text()
+    return {
+        "time": layout.time,
+        "group": ",".join(layout.group) or None,
+        "series": {"step": step, "timezone": layout.zone, "aggregate": layout.aggregate},
+    }
 
 
 def _resume(

@@ -95,6 +95,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         **{"source": "a.csv", "fingerprint": "f" * 64, "rows_in": 12, "num_rows": 10},
         dropped=(Drop("no label", 2, (3, 4)),),
         roles=Roles(("review",), ("label",)),
+        series=None,
     )
     prepared = SimpleNamespace(
         **{"kind": "single", "labels": ("no", "yes"), "moved": 1, "max_length": 64},

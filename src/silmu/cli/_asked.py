@@ -28,6 +28,9 @@ class Asked(ABC):
     reads: tuple[str, ...] = ()
     """The columns that it reads, by their names in the source."""
 
+    tells_json: bool = False
+    """Whether a person is told JSON too, for an answer is too long for a line."""
+
     def __init__(self, pipe: Any, settings: Mapping[str, Any]) -> None:
         self.pipe = pipe
         self.settings = dict(settings)
@@ -63,6 +66,14 @@ class Asked(ABC):
     @abstractmethod
     def answered(self, given: Any, settings: Mapping[str, Any]) -> list[Any]:
         """The answer to each row; an InputError for one that cannot be answered."""
+
+    def of_source(self, source: Source) -> Pairs:
+        """The inputs that a whole source holds, to be answered one by one."""
+        return (one for block in source.blocks(1) for one in self.of_block(block))
+
+    def turned(self, source: Source) -> Source:
+        """The source whose rows are answered: itself, where each row is an input."""
+        return source
 
     def seen(self, source: Source) -> Source:
         """The source as its rows are repeated beside the answers."""

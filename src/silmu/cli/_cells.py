@@ -56,6 +56,9 @@ def cells_of(pipe: Any, settings: Mapping[str, Any]) -> Cells:
     Raises:
         InvalidModelError: its thresholds do not fit its labels.
     """
+    if pipe.rows == "series":
+        named = ("mean", *(f"{share:g}" for share in pipe.processor.quantiles))
+        return Cells(dict, dict.fromkeys(named, True), {}, {name: name for name in named})
     is_table = pipe.rows == "table"
     is_asked_for_some = bool({"top_k", "return_all_scores"} & {*settings})
     kinds = {"prediction": False, "score": True}

@@ -3,6 +3,7 @@
   silmu check text-classification --data reviews.csv --input review --target label
   silmu check tabular-classification --data train.csv --target survived
   silmu check image-classification --data pictures/
+  silmu check time-series-forecasting --data sales.csv --time day --target sold --group store
   silmu check tabular-regression --data sales.csv,stores.csv --target amount \\
     --set query="SELECT * FROM sales JOIN stores USING (store)"
 
@@ -10,8 +11,10 @@ Looks for missing values, labels that are misspelt, contradictory or too rare, d
 and words that give the label away, damaged letters, rows from the future, and what leaks between
 splits that the data gives; in a table also for levels that are written in several ways, numbers
 with a text among them, mixed units and outliers; of pictures also for broken and blank ones, wrong
-endings, copies that were resized or cut, and labels that the size or the border tells. Nothing is
-changed. The exit code is 1 if something is wrong; a note leaves it at 0.
+endings, copies that were resized or cut, and labels that the size or the border tells; of series
+for gaps, uneven steps, clocks that are put forward, outliers, shifts of the level, zeros and codes
+that stand for none, and covariates that hold what is to be told. Nothing is changed. The exit code
+is 1 if something is wrong; a note leaves it at 0.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from silmu.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OF_SERIES = ("step", "timezone", "aggregate", "known")
+"""Settings that series have, as `collect` takes them."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The task, the source, and what its columns are for."""
@@ -43,16 +49,22 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no data was given", hint=f"`silmu check {task} --data FILE`")
     settings = _flags.settings(args.set)
     query = settings.pop("query", None)
-    if settings:
-        raise UnknownNameError(f"check has no setting `{next(iter(settings))}`; there is query")
+    from silmu.run import task_class
+
+    kind = task_class(task)
+    allowed = OF_SERIES if kind.rows == "series" else ()
+    for name in settings:
+        if name not in allowed:
+            told = ", ".join(("query", *allowed))
+            raise UnknownNameError(
+                f"check has no setting `{name}`; there {'are' if allowed else 'is'} {told}"
+            )
     extras.require("data")
     from silmu import graphs
-    from silmu.run import task_class
     from silmu.steps.collect import collect
     from silmu.steps.collect.checks import check
     from silmu.steps.collect.image.opening import telling
 
-    kind = task_class(task)
     folder = graphs.cache_folder().parent / "checks" / secrets.token_hex(8)
     dataset = collect(
         args.data,
@@ -64,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         group=args.group,
         time=args.time,
         progress=None if args.quiet else telling(tell),
+        series=settings or None,
     )
     try:
         findings = check(dataset, kind=kind.rows, answers=kind.answers)

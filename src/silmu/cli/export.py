@@ -63,6 +63,11 @@ def run(args: argparse.Namespace) -> int:
         raise UnsupportedModelError(
             f"`{args.model}` is an ONNX graph already; export makes one of safetensors"
         )
+    if full.rows in ("table", "series"):
+        raise UnsupportedModelError(
+            f"`{args.model}` is for {full.task}, and export is for models of texts and pictures",
+            hint="`silmu train` wrote its graph already, as onnx/model.onnx",
+        )
     if full.model.head == "zero-shot-image-classification":
         raise UnsupportedModelError(
             f"`{args.model}` answers with two graphs, of pictures and of texts; export writes one",

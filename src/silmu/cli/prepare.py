@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
         if prepared.labels:
             more = f" and {len(prepared.labels) - 12} more" if len(prepared.labels) > 12 else ""
             tell(f"prepare: labels ({prepared.kind}): {', '.join(prepared.labels[:12])}{more}")
-        tell(f"prepare: texts are read up to {prepared.max_length:,} tokens")
+        if prepared.max_length:
+            tell(f"prepare: texts are read up to {prepared.max_length:,} tokens")
     answer(str(done.path))
     _steps.tell_next(args, "silmu", "design", done.path)
     return DONE

@@ -73,7 +73,10 @@ def _told(record: dict[str, Any]) -> str:
 def _settings(task: str) -> list[dict[str, str]]:
     """What can be set of a task that can be learnt, from its file and those of its bases."""
     declared = registry.tasks().get(task)
-    return [] if declared is None else list(_of_file(declared.path, set()))
+    if declared is None:
+        return []
+    # What a task sets anew stands where its base has it.
+    return [*{one["name"]: one for one in _of_file(declared.path, set())}.values()]
 
 
 def _of_file(path: Path, seen: set[Path]) -> Iterator[dict[str, str]]:

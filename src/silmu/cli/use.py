@@ -21,6 +21,15 @@ which begin in the folder of the table:
   find photos -name '*.jpg' | silmu use MODEL -
   silmu use MODEL --data photos/ --output scored.csv
 
+A model of series takes a file of histories, and tells the steps after their ends: columns `series`,
+where there are several, `time`, `mean` and the quantiles. --time, --target and --group name columns
+that are called otherwise than in training; rows at the end without a target, or the file that
+--set future=FILE names, hold what is known ahead:
+
+  silmu use MODEL --data history.csv --output forecast.csv --set prediction_length=14
+  silmu use MODEL - < history.csv                   a line of JSON for each series
+  silmu use MODEL '[112, 118, 132, 129]'
+
 A cell that looks like none of the training is told in `flags`, beside the answer; --set odd=error
 refuses its row instead, and odd=impute takes it for missing.
 
@@ -56,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="what to answer; `-` reads lines")
     _flags.add(
         parser,
-        *("--task", "--data", "--input", "--output", "--set"),
+        *("--task", "--data", "--input", "--target", "--group", "--time", "--output", "--set"),
         *("--revision", "--device", "--dtype", "--seed", "--json"),
     )
 
@@ -67,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _flags.settings(args.set)
     if args.data is None:
         asked = opened(args, settings)
-        return _print(args, each(asked.pipe, asked.of_texts(args.texts), asked.settings), asked)
+        return _print(args, _each(asked, asked.of_texts(args.texts)), asked)
 
     from silmu.cli import _outputs, _rows
 
@@ -84,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
         if args.output is not None:
             return _score(args, asked, source)
         asked.expect(source)
-        inputs = (one for block in source.blocks(1) for one in asked.of_block(block))
-        return _print(args, each(asked.pipe, inputs, asked.settings), asked)
+        return _print(args, _each(asked, asked.of_source(source)), asked)
 
 
 def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
@@ -98,6 +106,7 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
     import silmu
     from silmu import registry
     from silmu.cli._images import Images
+    from silmu.cli._series import Series
     from silmu.cli._table import Table
     from silmu.cli._texts import Texts
 
@@ -112,10 +121,19 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
     )
     if args.seed is not None:
         silmu.set_seed(args.seed)
+    names = {name: getattr(args, name, None) for name in ("time", "target", "group")}
+    if pipe.rows != "series" and (given := [name for name in names if names[name] is not None]):
+        raise UsageError(
+            f"--{given[0]} names `{names[given[0]]}`; it is for models of series, and this one is "
+            f"for {pipe.task}",
+            hint="leave it out",
+        )
     if pipe.rows == "table":
         return Table(pipe, settings, args.input)
     if pipe.rows == "image":
         return Images(pipe, settings, args.input)
+    if pipe.rows == "series":
+        return Series(pipe, settings, names, args.input)
     declared = registry.pipelines().get(pipe.task)
     fields = tuple(declared.constants.get("FIELDS", ())) if declared else ()
     return Texts(pipe, settings, fields, args.input)
@@ -155,6 +173,13 @@ def each(
         yield row, given, given
 
 
+def _each(asked: Asked, inputs: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any, Any]]:
+    """Inputs with their answers; of series, what comes is answered already."""
+    if asked.pipe.rows == "series":
+        return ((shown, found, found) for shown, found in inputs)
+    return each(asked.pipe, inputs, asked.settings)
+
+
 def _alone(pipe: Any, given: Any, settings: dict[str, Any]) -> Any:
     try:
         return next(iter(pipe(iter([given]), **settings)))
@@ -190,7 +215,7 @@ def _print(args: argparse.Namespace, answers: Iterator[tuple[Any, Any, Any]], as
             tell(f"error: input {number}: {found if failed == 1 else found.message}")
             if args.json:
                 answer(_words.as_json({"error": found.message}))
-        elif args.json:
+        elif args.json or asked.tells_json:
             answer(_words.as_json(found))
         else:
             answer(_words.as_line(found, shown))
@@ -208,6 +233,7 @@ def _score(args: argparse.Namespace, asked: Asked, source: Source) -> int:
     path = Path(args.output)
     if path.exists() and Path(args.data).exists() and path.samefile(args.data):
         raise UsageError(f"`{path}` is both --data and --output", hint="give the output a new name")
+    source = asked.turned(source)
     first = source.first() or {}
     cells = cells_of(asked.pipe, asked.settings)
     settings = {**asked.settings, **cells.settings}
@@ -262,7 +288,8 @@ def _made(args: argparse.Namespace, pipe: Any, size: int) -> _scoring.Made:
     for name in sorted({*hub.used_files(folder)}):
         with folder.file(name).open("rb") as file:
             model[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    asked = {f"--{name}": getattr(args, name) for name in ("input", "device", "dtype", "seed")}
+    named = ("input", "time", "target", "group", "device", "dtype", "seed")
+    asked = {f"--{name}": getattr(args, name) for name in named}
     kind = {"--task": pipe.task, "--output": "".join(Path(args.output).suffixes[-2:])}
     return {
         "source": _rows.fingerprint(args.data),

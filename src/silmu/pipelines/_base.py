@@ -91,13 +91,14 @@ class Pipeline(ABC):
         framework: str | None = None,
         binary_output: bool = False,
         image_processor: Any = None,
+        processor: Any = None,
         **parameters: Any,
     ) -> None:
         self.model = model
         self._tokenizer = tokenizer
         self.feature_extractor = None
         self.image_processor: Any = image_processor
-        self.processor = None
+        self.processor: Any = processor
         self.task = task
         self.framework = framework or "onnx"
         self.batch_size = check_batch_size(batch_size)

@@ -24,6 +24,7 @@ from silmu.pipelines._base import (
     logger,
     windows,
 )
+from silmu.runtime import frames
 from silmu.runtime.odd import POLICIES
 from silmu.runtime.table import Reading, Table
 
@@ -83,7 +84,7 @@ class TabularPipeline(Pipeline):
         most = check_batch_size(batch_size) or self.batch_size
         if isinstance(inputs, list):
             return list(self._rows(cast("list[Any]", inputs), given, most or AT_ONCE))
-        columns = _columns(inputs, self._names)
+        columns = _given(inputs, self._names)
         if columns is not None:
             return list(self._columns(columns, given, most or AT_ONCE))
         row = inputs.to_dict() if _is_series(inputs) else inputs
@@ -95,7 +96,7 @@ class TabularPipeline(Pipeline):
 
     def outputs(self, columns: Mapping[str, Sequence[Any]], **parameters: Any) -> NDArray[Any]:
         """The scores of all labels, or numbers, by their ids: (rows, labels), of columns."""
-        given = _columns(columns, self._names)
+        given = _given(columns, self._names)
         if given is None:
             raise _no_rows(columns)
         before, forward, _ = self._merged(parameters)
@@ -144,14 +145,14 @@ class TabularPipeline(Pipeline):
                 hint="they may be of two trainings: take the whole folder of one",
             )
 
-    def _columns(self, columns: _Columns, given: Any, size: int) -> Iterator[Any]:
+    def _columns(self, columns: _Given, given: Any, size: int) -> Iterator[Any]:
         """The answers to rows that are given by column."""
         before, forward, after = given
         for logits, reading in self._computed(columns, before, forward, size):
             yield from self._told(logits, reading, **after)
 
     def _computed(
-        self, columns: _Columns, before: dict[str, Any], forward: dict[str, Any], size: int
+        self, columns: _Given, before: dict[str, Any], forward: dict[str, Any], size: int
     ) -> Iterator[tuple[NDArray[np.float32], Reading]]:
         """The logits of rows that are given by column, and how these were read."""
         if before.get("odd") != "impute":
@@ -217,7 +218,7 @@ class TabularPipeline(Pipeline):
 
 
 @dataclass(frozen=True)
-class _Columns:
+class _Given:
     """What is given by column: the cells that are read, the names of all columns, and the rows."""
 
     cells: Mapping[str, Sequence[Any]]
@@ -225,24 +226,22 @@ class _Columns:
     count: int
 
 
-def _columns(inputs: Any, wanted: Sequence[str]) -> _Columns | None:
+def _given(inputs: Any, wanted: Sequence[str]) -> _Given | None:
     """Columns, where that is what is given: a dict of sequences, or a data frame."""
     if isinstance(inputs, Mapping):
         return _of_dict(cast("Mapping[Any, Any]", inputs), wanted)
-    if hasattr(inputs, "to_pydict"):
-        names: list[Any] = list(inputs.schema.names)
-    elif hasattr(inputs, "shape") and hasattr(inputs, "columns"):  # pandas, polars
-        names = list(inputs.columns)
-    else:
+    of_name = frames.names_of(inputs)
+    if of_name is None:
         return None
-    of_name = {str(name): name for name in names}
-    if len(of_name) < len(names):
-        raise InputError(f"a column is there twice: {', '.join(map(str, names))}")
-    cells = {name: _cells(inputs, of_name[name]) for name in wanted if name in of_name}
-    return _Columns(cells, of_name, int(inputs.shape[0]))
+    cells = {
+        name: _whole(frames.cells(inputs, of_name[name]), inputs[of_name[name]])
+        for name in wanted
+        if name in of_name
+    }
+    return _Given(cells, of_name, int(inputs.shape[0]))
 
 
-def _of_dict(given: Mapping[Any, Any], wanted: Sequence[str]) -> _Columns | None:
+def _of_dict(given: Mapping[Any, Any], wanted: Sequence[str]) -> _Given | None:
     """The columns of a dict; None if it is a row."""
     there = {str(name): value for name, value in given.items()}
     read = {name: there[name] for name in wanted if name in there} or there
@@ -251,7 +250,7 @@ def _of_dict(given: Mapping[Any, Any], wanted: Sequence[str]) -> _Columns | None
             "a dict of dicts is no row of a table, and no columns",
             hint='a data frame is given as it is, or as frame.to_dict("records")',
         )
-    several = [name for name, value in read.items() if _is_column(value)]
+    several = [name for name, value in read.items() if frames.is_column(value)]
     if not several:
         return None
     if len(several) < len(read):
@@ -260,33 +259,8 @@ def _of_dict(given: Mapping[Any, Any], wanted: Sequence[str]) -> _Columns | None
             f"`{several[0]}` is given as a list, and `{one}` is not",
             hint="a row has one cell for each column, and columns are all lists",
         )
-    cells = {name: _listed(value) for name, value in read.items()}
-    count = len(next(iter(cells.values())))
-    if any(len(values) != count for values in cells.values()):
-        lengths = ", ".join(f"`{name}` {len(values):,}" for name, values in cells.items())
-        raise InputError(f"columns have different lengths: {lengths}")
-    return _Columns(cells, there, count)
-
-
-def _cells(frame: Any, name: Any) -> Sequence[Any]:
-    if not hasattr(frame, "to_pydict"):
-        return _listed(frame[name])
-    column = frame.column(name)
-    kind = str(column.type)
-    if kind.startswith("timestamp[ns"):  # no finer than Python has times
-        import pyarrow as pa
-
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    return cast("list[Any]", column.to_pylist())
-
-
-def _is_column(value: Any) -> bool:
-    """Whether something is cells below each other, and not one cell."""
-    if isinstance(value, np.ndarray):
-        return cast("NDArray[Any]", value).ndim == 1
-    if isinstance(value, str | bytes | bytearray | Mapping | set | frozenset):
-        return False
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    cells = {name: _whole(frames.listed(value), value) for name, value in read.items()}
+    return _Given(cells, there, frames.same_lengths(cells))
 
 
 def _is_series(value: Any) -> bool:
@@ -294,21 +268,10 @@ def _is_series(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("to_dict", "index", "dtype"))
 
 
-def _listed(values: Any) -> Sequence[Any]:
-    if isinstance(values, np.ndarray):
-        array = cast("NDArray[Any]", values)
-        if array.dtype.kind in "iufb" and not isinstance(array, np.ma.MaskedArray):
-            return cast("Sequence[Any]", array)
-        # What is finer than Python's times would become whole numbers.
-        name = {"M": "datetime64[us]", "m": "timedelta64[us]"}.get(array.dtype.kind)
-        return cast("list[Any]", (array if name is None else array.astype(name)).tolist())
-    for name in ("tolist", "to_list", "to_pylist"):
-        if hasattr(values, name):
-            return cast("Sequence[Any]", getattr(values, name)())
-    try:
-        return list(values)
-    except TypeError as error:
-        raise _no_rows(values, "a column") from error
+def _whole(cells: Sequence[Any] | None, given: Any) -> Sequence[Any]:
+    if cells is None:
+        raise _no_rows(given, "a column")
+    return cells
 
 
 def _no_rows(given: Any, what: str = "what is given") -> InputError:

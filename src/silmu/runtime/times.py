@@ -59,12 +59,17 @@ class Times:
     Attributes:
         seconds: since 1970; NaN where there is none. Without a zone, as in UTC.
         bad: which of these hold something else.
-        zoned: which have a zone.
+        offsets: seconds that the clocks of their zone are before UTC; NaN where there is no zone.
     """
 
     seconds: NDArray[np.float64]
     bad: NDArray[np.bool_]
-    zoned: NDArray[np.bool_]
+    offsets: NDArray[np.float64]
+
+    @property
+    def zoned(self) -> NDArray[np.bool_]:
+        """Which have a zone."""
+        return ~np.isnan(self.offsets)
 
 
 def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
@@ -78,8 +83,8 @@ def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
         order: one of ORDERS.
     """
     count = len(values)
-    found = Times(np.full(count, math.nan), np.zeros(count, bool), np.zeros(count, bool))
-    known: dict[str, tuple[float, bool] | None] = {}
+    found = Times(np.full(count, math.nan), np.zeros(count, bool), np.full(count, math.nan))
+    known: dict[str, tuple[float, float] | None] = {}
     for i, value in enumerate(values):
         if is_missing(value):
             continue
@@ -89,13 +94,13 @@ def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
             time = known[value]
         else:
             is_none = value.strip().lower() in MISSING
-            time = (math.nan, False) if is_none else _time(value, order)
+            time = (math.nan, math.nan) if is_none else _time(value, order)
             if len(known) < MOST_REMEMBERED:
                 known[value] = time
         if time is None:
             found.bad[i] = True
         else:
-            found.seconds[i], found.zoned[i] = time
+            found.seconds[i], found.offsets[i] = time
     return found
 
 
@@ -140,10 +145,10 @@ def taken_apart(
     }
 
 
-def _time(value: Any, order: str) -> tuple[float, bool] | None:
-    """Seconds, and whether there is a zone; None if it is no time."""
+def _time(value: Any, order: str) -> tuple[float, float] | None:
+    """Seconds, and how far its zone is before UTC, NaN without one; None if it is no time."""
     if isinstance(value, np.datetime64):
-        return float(value.astype("datetime64[us]").astype(np.int64)) / 1e6, False
+        return float(value.astype("datetime64[us]").astype(np.int64)) / 1e6, math.nan
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     elif isinstance(value, int | float | np.number) and not isinstance(value, bool):
@@ -154,9 +159,10 @@ def _time(value: Any, order: str) -> tuple[float, bool] | None:
     if not isinstance(value, datetime):
         return None
     try:
-        if value.tzinfo is None:
-            return value.replace(tzinfo=UTC).timestamp(), False
-        return value.timestamp(), True
+        offset = value.utcoffset()
+        if offset is None:
+            return value.replace(tzinfo=UTC).timestamp(), math.nan
+        return value.timestamp(), offset.total_seconds()
     except (OverflowError, ValueError, OSError):
         return None
 

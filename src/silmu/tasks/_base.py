@@ -115,7 +115,7 @@ class Task(ABC, Generic[C]):
 
     name: ClassVar[str]
     rows: ClassVar[str]
-    """What it learns from, as `collect` calls it: `text`, `table` or `image`."""
+    """What it learns from, as `collect` calls it: `text`, `table`, `image` or `series`."""
     answers: ClassVar[str] = "auto"
     """What it tells: `labels`, `numbers`, or `auto`, where the target decides."""
     Config: ClassVar[type[Config]]
@@ -146,6 +146,10 @@ class Task(ABC, Generic[C]):
             trains: whether the run goes as far as a network, so that torch may be asked.
         """
 
+    def of_collect(self) -> dict[str, Any]:
+        """What collect is told beside the columns; nothing, unless a task says."""
+        return {}
+
     def collect(self, source: Any) -> Dataset:
         """1: the source's rows, as `1-dataset/`."""
         from silmu.steps.collect import collect
@@ -167,6 +171,7 @@ class Task(ABC, Generic[C]):
             group=config.group,
             time=config.time,
             progress=pictures,
+            **self.of_collect(),
         )
         dropped = sum(drop.count for drop in dataset.dropped)
         self.tell(
@@ -174,6 +179,11 @@ class Task(ABC, Generic[C]):
         )
         for drop in dataset.dropped:
             self.tell(f"collect: dropped {drop.count:,}: {drop.reason}")
+        if dataset.series is not None:
+            from silmu.steps.collect import series
+
+            for line in series.told(dataset):
+                self.tell(f"collect: {line}")
         return dataset
 
     @abstractmethod

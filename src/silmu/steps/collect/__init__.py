@@ -16,11 +16,16 @@ Pictures come from a folder with a sub-folder for each class (and `train` and `t
 as for texts), a zip or tar of such a folder, a table of paths and labels, whose paths begin in the
 folder of the table, a column of bytes or of Hugging Face's structs of bytes and path, or rows with
 PIL images, arrays or bytes. Each is opened once, so that what is broken is known before training.
+
+Series come from any of these tables: long ones, in which a column tells whose value a row holds,
+or wide ones, with a column for each. They are laid on equal steps, so that whatever cannot be is
+refused at once. A row is kept if its time can be read, with a value or without one. A frame of
+pandas may have its times as its index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "collect", "describe", "rows", "without_password"]
 
-KINDS = ("text", "table", "image")
+KINDS = ("text", "table", "image", "series")
 """What can be collected."""
 
 
@@ -51,6 +56,7 @@ def collect(
     query: str | None = None,
     need_target: bool = True,
     progress: Callable[[int], None] | None = None,
+    series: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Reads a source into a dataset, whose folder appears whole or not at all.
 
@@ -62,19 +68,22 @@ def collect(
     Args:
         source: a path, a pattern, a name as this module's docstring tells, or rows in memory.
         folder: where the dataset goes; it must not exist.
-        kind: what is read: `text`; `table`, whose inputs may be of any type; or `image`, whose
-            input is a column of paths or of bytes.
+        kind: what is read: `text`; `table`, whose inputs may be of any type; `image`, whose
+            input is a column of paths or of bytes; or `series`.
         input: the columns to read, as a list or with commas between. If not given, guessed; in a
-            table, all that have no other role.
+            table, all that have no other role; of series, whose covariates they are, none.
         target: the columns to be told; guessed if not given, in a table by their names alone.
-        group: the column whose rows stay together in one split.
-        time: the column that orders the rows.
+        group: the column whose rows stay together in one split; of series the column, or several
+            with commas between, that tells them apart, guessed if not given.
+        time: the column that orders the rows; of series guessed if not given.
         query: a SELECT over the source, which it sees as the table `data`; its rows are numbered
             in the order of the answer. For a database, a SELECT over its own tables; for several
             sources, over tables that are named as their files are, without the ending.
         need_target: whether a row without a target is dropped. If not, a table need not have the
             target at all.
         progress: told, from time to time, of so many more pictures that were opened.
+        series: of series, `step` (such as `1h`), `timezone`, `aggregate` (`mean`, `sum` or `last`
+            of the rows of one step) and `known` (covariates known ahead, with commas between).
 
     Raises:
         UsageError: there is no such source or column, or the query is not one SELECT.
@@ -92,7 +101,7 @@ def collect(
     from silmu.steps.collect.writing import write
 
     wanted = Wanted(kind, input, target, group, time, need_target)
-    write(source, Path(folder), wanted, query, progress)
+    write(source, Path(folder), wanted, query, progress, series)
     return Dataset.open(folder)
 
 

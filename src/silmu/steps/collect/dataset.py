@@ -36,6 +36,7 @@ class Roles:
     input: tuple[str, ...]
     target: tuple[str, ...]
     group: str | None = None
+    """Of series it may be several columns, with commas between."""
     time: str | None = None
     split: str | None = None
 
@@ -72,6 +73,9 @@ class Dataset:
         self.rows_in: int = about["rows_in"]
         self.pictures: dict[str, Any] | None = about.get("pictures")
         """Of pictures: `root`, the folder that their paths begin in."""
+        self.series: dict[str, Any] | None = about.get("series")
+        """Of series: `step`, `zone`, `order`, `aggregate`, `known`, their `count`, and what was
+        found in them."""
         self.dropped = tuple(
             Drop(one["reason"], one["count"], tuple(one["rows"])) for one in about["dropped"]
         )
@@ -198,6 +202,7 @@ def about_bytes(
     rows_in: int,
     dropped: Sequence[Drop],
     pictures: Mapping[str, Any] | None = None,
+    series: Mapping[str, Any] | None = None,
 ) -> bytes:
     """What `dataset.json` holds."""
     about = {
@@ -210,5 +215,6 @@ def about_bytes(
         "rows_in": rows_in,
         "dropped": [asdict(drop) for drop in dropped],
         **({} if pictures is None else {"pictures": dict(pictures)}),
+        **({} if series is None else {"series": dict(series)}),
     }
     return json.dumps(about, ensure_ascii=False, indent=1).encode() + b"\n"

@@ -81,11 +81,11 @@ def settle(sample: pa.Table, wanted: Wanted) -> Roles:
     is_image = wanted.kind == "image"
     group, time = wanted.group, wanted.time
     names: list[str] = sample.schema.names
-    targets = _given(wanted.target, "target", names)
-    inputs = _given(wanted.input, "input", names)
+    targets = given(wanted.target, "target", names)
+    inputs = given(wanted.input, "input", names)
     for role, name in (("group", group), ("time", time)):
         if name is not None and name not in names:
-            _unknown(role, name, names)
+            unknown(role, name, names)
     taken = {*targets, *({group} - {None}), *({time} - {None})}
     split = _split(sample, [name for name in names if name not in {*taken, *inputs}])
     free = [name for name in names if name not in taken and name != split]
@@ -129,11 +129,11 @@ def _settle_table(sample: pa.Table, wanted: Wanted) -> Roles:
     Rows that nothing has to be learned from may lack a target that is named.
     """
     names: list[str] = sample.schema.names
-    inputs = _given(wanted.input, "input", names)
-    targets = _given(wanted.target, "target", names, may_lack=not wanted.need_target)
+    inputs = given(wanted.input, "input", names)
+    targets = given(wanted.target, "target", names, may_lack=not wanted.need_target)
     for role, name in (("group", wanted.group), ("time", wanted.time)):
         if name is not None and name not in names:
-            _unknown(role, name, names)
+            unknown(role, name, names)
     taken = {*targets, *({wanted.group, wanted.time} - {None})}
     split = _split(sample, [name for name in names if name not in {*taken, *inputs}])
     if wanted.target is None:
@@ -162,9 +162,21 @@ def _settle_table(sample: pa.Table, wanted: Wanted) -> Roles:
     return Roles(inputs or tuple(rest), targets, wanted.group, wanted.time, split)
 
 
-def _given(
+def given(
     names: Sequence[str] | str | None, role: str, known: list[str], *, may_lack: bool = False
 ) -> tuple[str, ...]:
+    """The columns that are named for a role.
+
+    Args:
+        names: as a list or with commas between; None for none.
+        role: for messages.
+        known: all columns.
+        may_lack: whether those that are not there are passed over.
+
+    Raises:
+        UnknownNameError: a column is not there; the nearest is named.
+        UsageError: a column is named twice.
+    """
     if names is None:
         return ()
     if isinstance(names, str):
@@ -174,13 +186,14 @@ def _given(
         names = [name for name in names if name in known]
     for name in names:
         if name not in known:
-            _unknown(role, name, known)
+            unknown(role, name, known)
     if len({*names}) < len(names):
         raise UsageError(f"a column is named twice as {role}: {_listed(names)}")
     return tuple(names)
 
 
-def _unknown(role: str, name: str, known: list[str]) -> NoReturn:
+def unknown(role: str, name: str, known: list[str]) -> NoReturn:
+    """Refuses a name that no column has, with the nearest one that there is."""
     folded = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     raise UnknownNameError(

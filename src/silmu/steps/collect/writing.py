@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from silmu.steps.collect.fingerprint import Fingerprint
 from silmu.steps.collect.image.opening import Opening, name_pictures, named
 from silmu.steps.collect.pictures import FACTS, FIELDS
 from silmu.steps.collect.roles import Wanted, settle
+from silmu.steps.collect.series import Settings, gather, with_index
 from silmu.steps.collect.sources import Source, open_source
 from silmu.steps.collect.tally import Tally
 from silmu.steps.collect.values import LARGEST_BATCH, Numbered
@@ -44,17 +45,30 @@ def write(
     wanted: Wanted,
     query: str | None,
     progress: Callable[[int], None] | None = None,
+    series: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the folder of a dataset."""
-    opened = open_source(source, query, wanted.kind)
+    is_series = wanted.kind == "series"
+    settings = Settings.of(series) if is_series else None
+    opened = open_source(with_index(source) if is_series else source, query, wanted.kind)
     tally = Tally()
     batches = opened.batches(tally)
-    sample, beginning = _sample(batches, opened.schema)
-    if not beginning:
-        raise _none_left(opened, tally)
-    roles = settle(sample, _known(wanted, opened))
-    needs = _needs(roles, wanted, sample)
-    opening = _opening(opened, roles, wanted, progress)
+    opening = about = None
+    if settings is not None:
+        gathered = gather(batches, wanted, settings, tally)
+        if gathered is None:
+            raise _none_left(opened, tally)
+        roles, whole, about = gathered.roles, gathered.batches, gathered.about
+    else:
+        sample, beginning = _sample(batches, opened.schema)
+        if not beginning:
+            raise _none_left(opened, tally)
+        roles = settle(sample, _known(wanted, opened))
+        needs = _needs(roles, wanted, sample)
+        opening = _opening(opened, roles, wanted, progress)
+        whole = _whole(itertools.chain(beginning, batches), needs, tally)
+        if opening is not None:
+            whole = opening.through(whole, tally)
     schema = opened.schema if opening is None else opening.schema
     told = schema if opening is None else named(schema, roles.input[0])
     fingerprint = Fingerprint(told)
@@ -68,9 +82,6 @@ def write(
             pa.ipc.new_file(rows_file, numbers_schema) as numbers_out,
             _facts_file(writer, opening) as facts,
         ):
-            whole = _whole(itertools.chain(beginning, batches), needs, tally)
-            if opening is not None:
-                whole = opening.through(whole, tally)
             for numbers, both in _regrouped(whole):
                 batch = both.select(range(len(schema)))
                 data.write_batch(batch)
@@ -97,6 +108,7 @@ def write(
                 rows_in=kept + tally.count,
                 dropped=tally.drops,
                 pictures=None if opening is None else {"root": str(opening.root)},
+                series=about,
             ),
         )
     if tally.count:

@@ -25,6 +25,9 @@ FOR_TABLES = ("tabm", "perceptron")
 FOR_IMAGES = ("perceptron", "mlp", "cnn", "resnet")
 """The networks for pictures that are trained from nothing; any other name is of a model."""
 
+FOR_SERIES = ("rnn", "lstm", "gru", "tcn", "dlinear", "patchtst", "transformer")
+"""The networks for series."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

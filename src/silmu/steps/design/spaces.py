@@ -137,3 +137,25 @@ def for_images(network: str, settings: Mapping[str, Any]) -> Space:
     if settings.get("max_steps"):
         del found["epochs"]  # the number of steps is the user's
     return found
+
+
+def for_series(network: str, settings: Mapping[str, Any]) -> Space:
+    """What to change of a network for series.
+
+    Args:
+        network: one of FOR_SERIES.
+        settings: all of its training, as they are by default.
+    """
+    rate = float(settings["learning_rate"])
+    found: dict[str, Range | Choice] = {
+        "learning_rate": Range(rate / 5, rate * 5, log=True),
+        "weight_decay": Range(1e-5, 0.1, log=True),
+        "batch_size": Choice((32, 64, 128)),
+    }
+    if network != "dlinear":
+        found |= {
+            "hidden_size": Choice((32, 64, 128)),
+            "num_layers": Range(1, 3, whole=True),
+            "dropout": Range(0.0, 0.4),
+        }
+    return found

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from silmu import extras
+from silmu import extras, registry
 from silmu.steps.evaluate.report import Metric, Report
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def evaluate(
 ) -> Report:
     """Scores a model on the sealed test split, and writes what was found.
 
-    What the rows are, texts or a table, is told by the model.
+    What the rows are, such as texts or a table, is told by the model.
 
     Args:
         model: the model folder; its model card README.md is written.
@@ -45,9 +45,11 @@ def evaluate(
         MissingExtraError: `silmu[report]` is not installed.
     """
     extras.require("report")
-    from silmu.steps.evaluate import test_split
+    from silmu.steps.evaluate import scoring
 
-    return test_split.evaluate(model, prepared, folder, seconds=seconds, settings=settings)
+    pipe = scoring.opened(model)
+    module = registry.evaluating_module(pipe.rows, "test_split")
+    return module.evaluate(pipe, model, prepared, folder, seconds=seconds, settings=settings)
 
 
 def evaluate_data(model: Path, dataset: Dataset, folder: Path | None) -> Report:
@@ -66,6 +68,7 @@ def evaluate_data(model: Path, dataset: Dataset, folder: Path | None) -> Report:
         MissingExtraError: `silmu[report]` is not installed.
     """
     extras.require("report")
-    from silmu.steps.evaluate import new_data
+    from silmu.steps.evaluate import scoring
 
-    return new_data.evaluate(model, dataset, folder)
+    pipe = scoring.opened(model)
+    return registry.evaluating_module(pipe.rows, "new_data").evaluate(pipe, model, dataset, folder)

@@ -14,6 +14,7 @@ from typing import Any
 from silmu.steps.evaluate import searched
 from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
+from silmu.steps.evaluate.series import sections
 from silmu.steps.evaluate.words import (
     baseline_name,
     baselines,
@@ -136,7 +137,8 @@ def _body(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
     if metric:
         yield (
             f"**{metric_name(report['metric'])} {figure(metric['value'])}** "
-            f"(95 % interval {span(metric)}, {metric['n']:,} rows of a sealed test split)"
+            f"(95 % interval {span(metric)}, {metric['n']:,} {words_of(report).counted} of a "
+            "sealed test split)"
         )
         yield ""
     if comparison := part(report, "comparison"):
@@ -163,7 +165,9 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     named = ", ".join(_told(label) for label in labels[:LABELS])
     more = f" and {len(labels) - LABELS:,} more" if len(labels) > LABELS else ""
     kind, one = report.get("kind"), words_of(report).one
-    if kind == "number":
+    if answer := sections.answer(report):
+        yield f"{one} goes in, {answer}{_between(report)}."
+    elif kind == "number":
         told = [_told(name) for name in listed(report, "targets")[:LABELS]]
         what = f"numbers come out: {', '.join(told)}" if told else "a number comes out"
         yield f"{one} goes in, {what}{_between(report)}."
@@ -239,11 +243,16 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
     told = "In brackets: 95 % intervals"
     if drawn := part(report, "details", "bootstrap"):
         by = "rows" if drawn["by"] == "row" else f"values of {_told(drawn['by'])}"
+        if drawn["by"] == "block":
+            by = f"blocks of {drawn['steps']:,} steps of time"
         told += f", from {drawn['resamples']:,} resamples of {drawn['units']:,} {by}"
     yield f"{told}."
     for other in [*part(report, "comparison", "others").values()][::-1]:
         yield ""
         yield _prose(sentence(other["sentence"]))
+    if how := sections.how(report):
+        yield ""
+        yield _prose(how)
     if matter := part(report, "details", "importance"):
         loss = metric_name(matter["metric"])
         told = "; ".join(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString, final
+from typing import Any, LiteralString, Protocol, final
 
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.words import LABEL, figure, shortened, span
@@ -63,6 +63,23 @@ class Scale:
     def label(self, tick: float) -> str:
         """A tick's number, with as many decimals as tell it from its neighbours."""
         return f"{tick:,.{self.decimals}f}".replace("-", "\u2212")
+
+
+class Axis(Protocol):
+    """What a chart asks of its axis."""
+
+    @property
+    def ticks(self) -> Sequence[float]:
+        """What is marked on it."""
+        ...
+
+    def at(self, value: float) -> float:
+        """The place of a value in percent."""
+        ...
+
+    def label(self, tick: float) -> str:
+        """What a mark is called."""
+        ...
 
 
 # ── intervals ──────────────────────────────────────────────────────────────────────────────────
@@ -274,7 +291,7 @@ def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
 # ── curves ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _frame(x: Scale, y: Scale, inside: Html, *, alt: str, kind: str, across: str) -> Html:
+def frame(x: Axis, y: Scale, inside: Html, *, alt: str, kind: str, across: str) -> Html:
     """Axes and grid around what is drawn inside."""
     grid = joined(
         html(
@@ -305,7 +322,8 @@ def _frame(x: Scale, y: Scale, inside: Html, *, alt: str, kind: str, across: str
     )
 
 
-def _path(points: Iterable[tuple[float, float]], kind: LiteralString) -> Html:
+def path(points: Iterable[tuple[float, float]], kind: LiteralString) -> Html:
+    """A line through places, in percent from the left and from the top."""
     # Lines know no percentages: they are drawn on a square of 100 that is stretched, and their
     # width is not.
     places = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
@@ -325,7 +343,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], numbers: Html) -> Html:
         numbers: what goes below the second chart.
     """
     unit = Scale(0, 1, (0, 0.2, 0.4, 0.6, 0.8, 1), 1)
-    drawn = [_path([(0, 100), (100, 0)], "ideal")]
+    drawn = [path([(0, 100), (100, 0)], "ideal")]
     for one in bins:
         metric = one["accuracy"]
         line = (
@@ -342,8 +360,8 @@ def reliability(bins: Sequence[Mapping[str, Any]], numbers: Html) -> Html:
             )
         )
     points = [(unit.at(b["confidence"]), 100 - unit.at(b["accuracy"]["value"])) for b in bins]
-    drawn.insert(1, _path(points, "curve"))
-    curve = _frame(
+    drawn.insert(1, path(points, "curve"))
+    curve = frame(
         unit,
         unit,
         joined(drawn),
@@ -362,7 +380,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], numbers: Html) -> Html:
         )
         for one in bins
     )
-    counts = _frame(
+    counts = frame(
         unit, most, bars, alt="How many answers had which score.", kind="low", across="score"
     )
     return html(
@@ -426,14 +444,14 @@ def curve(
     if band:
         below = [(at, 100 - y.at(low)) for (at, _), (low, _) in zip(places, band, strict=True)]
         above = [(at, 100 - y.at(high)) for (at, _), (_, high) in zip(places, band, strict=True)]
-        behind.append(_path([*below, *reversed(above)], "band"))
+        behind.append(path([*below, *reversed(above)], "band"))
     return html(
         "<figure><figcaption>{title}</figcaption>{chart}</figure>",
         title=title,
-        chart=_frame(
+        chart=frame(
             x,
             y,
-            joined([*behind, _path(places, "curve"), *(marks if dots else [])]),
+            joined([*behind, path(places, "curve"), *(marks if dots else [])]),
             alt=f"{title}: from {figure(points[0][1])} to {figure(points[-1][1])}.",
             kind="wide",
             across=across,
@@ -453,11 +471,11 @@ def scatter(targets: Sequence[float], predictions: Sequence[float], title: str =
         )
         for true, said in zip(targets, predictions, strict=True)
     )
-    ideal = _path([(0, 100), (100, 0)], "ideal")
+    ideal = path([(0, 100), (100, 0)], "ideal")
     return html(
         "<figure><figcaption>{title}</figcaption>{chart}</figure>",
         title=title,
-        chart=_frame(
+        chart=frame(
             scale,
             scale,
             joined([ideal, dots]),

@@ -47,6 +47,28 @@ def compare(
     difference = sign * float(once)
     low, high = percentiles(sign * again, len(model[0]) if units is None else units)
     test = _mcnemar(model[0], other[0]) if metric == "accuracy" else None
+    return concluded(metric, difference, low, high, name=name, title=title, test=test)
+
+
+def concluded(
+    metric: str,
+    difference: float,
+    low: float,
+    high: float,
+    *,
+    name: str,
+    title: str,
+    test: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a difference and its interval come to, as metrics.json has it.
+
+    Args:
+        metric: that differs.
+        difference, low, high: above 0 where the model is the better.
+        name: of what it is compared to, in the report.
+        title: its name in the sentence.
+        test: McNemar's, which has to see a difference too.
+    """
     clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05)
     verdict = "no clear difference" if not clear else "better" if difference > 0 else "worse"
     told = sentence(metric, difference, low, high, verdict, title)

@@ -60,10 +60,12 @@ def check(pipe: Any) -> None:
     Raises:
         UnknownTaskError: it is one.
     """
-    if pipe.task not in (known := registry.tasks()):
+    known = registry.tasks()
+    if pipe.task not in known or not registry.explains(pipe.rows):
+        others = [one for one in known if one != pipe.task]
         raise UnknownTaskError(
             f"the model is for {pipe.task}, whose answers are not explained",
-            hint=f"those of {', '.join(known)} are",
+            hint=f"those of {', '.join(others)} are",
         )
 
 

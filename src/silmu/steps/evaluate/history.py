@@ -28,16 +28,19 @@ ELSEWHERE = ("task", "silmu", "data", "network", "input", "target", "group", "ti
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def history(run: Path, prepared: Prepared, settings: Mapping[str, Any]) -> dict[str, Any]:
+def history(
+    run: Path, prepared: Prepared, settings: Mapping[str, Any], metric: str | None = None
+) -> dict[str, Any]:
     """What `page` and `card` take as `run`; without what the folder no longer has.
 
     Args:
         run: the folder of the run.
         prepared: what the model was trained on.
         settings: of the run, all that are in effect.
+        metric: by which training chose on validation; that of the kind of labels, if not given.
     """
     roles, design = prepared.dataset.roles, _design(run)
-    metric = PRIMARY[prepared.kind]
+    metric = metric or PRIMARY[prepared.kind]
     network = str(settings.get("network") or (design and design.network) or "")
     frozen = probed(network)
     is_own = network in FROM_NOTHING or _is_of_silmu(run / "4-model")

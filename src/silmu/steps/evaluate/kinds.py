@@ -20,12 +20,14 @@ class Words:
         imports: what a program needs beside the pipeline.
         call: how it asks `pipe`.
         given: what may be given, in a sentence.
+        counted: what a figure is told of so many of.
     """
 
     one: str
     imports: tuple[str, ...] = ()
     call: tuple[str, ...] = ()
     given: str = ""
+    counted: str = "rows"
 
 
 TEXT = Words("A text", call=('pipe("A text to answer.")',))
@@ -48,6 +50,18 @@ WORDS: Mapping[str, Words] = {
         call=('pipe("photo.jpg")',),
         given="A picture is a path, a URL, or an image of Pillow: JPEG, PNG, WebP, BMP, GIF or "
         "TIFF, told by what is in the file and not by its name.",
+    ),
+    "series": Words(
+        "The history of a series",
+        imports=("import csv",),
+        call=(
+            'with open("history.csv", newline="") as file:',
+            "    forecast = pipe(list(csv.DictReader(file)))",
+        ),
+        given="A history is a list of numbers, a dict of columns, a list of dicts, or a data frame "
+        "with the columns that are named above; several may be given in a list. A forecast has "
+        "`time`, `mean` and `quantiles`, a list of each.",
+        counted="forecast steps",
     ),
 }
 """By what a report calls the rows."""

@@ -66,6 +66,8 @@ def _how(report: Mapping[str, Any]) -> Html:
         return html("")
     by = drawn["by"]
     unit = html("rows") if by == "row" else html("values of <bdi>{by}</bdi>", by=shortened(by))
+    if by == "block":
+        unit = html("blocks of {n} steps of time", n=f"{drawn['steps']:,}")
     return html(
         ", from {n} resamples of {units} {unit}",
         n=f"{drawn['resamples']:,}",

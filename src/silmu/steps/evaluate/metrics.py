@@ -47,6 +47,9 @@ LOWER_IS_BETTER = frozenset(
         "mean_absolute_error",
         "root_mean_squared_error",
         "interval_width",
+        "mean_absolute_scaled_error",
+        "symmetric_mean_absolute_percentage_error",
+        "crps",
     }
 )
 

@@ -23,14 +23,14 @@ from silmu.steps.evaluate.judged import (
 )
 from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.rows import Rows
-from silmu.steps.evaluate.scoring import open_scorer
+from silmu.steps.evaluate.scoring import scorer_of
 from silmu.steps.evaluate.truth import Truth, truth_of
 
 
-def evaluate(model: Path, dataset: Dataset, folder: Path | None) -> Report:
+def evaluate(pipe: Any, model: Path, dataset: Dataset, folder: Path | None) -> Report:
     """Scores a model on new rows; writes what was found where a folder is given."""
     started = time.monotonic()
-    scorer = open_scorer(model)
+    scorer = scorer_of(pipe)
     columns = scorer.columns(dataset)
     passed = scorer.read(dataset)
     truth = truth_of(dataset, scorer.kind, scorer.labels, scorer.targets)

@@ -8,8 +8,10 @@ from typing import Any
 from silmu.steps.evaluate import charts, columns, examples, gallery, measured, said, searched
 from silmu.steps.evaluate.charts import Row
 from silmu.steps.evaluate.image import learnt
+from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
+from silmu.steps.evaluate.series import sections
 from silmu.steps.evaluate.sheet import sheet
 from silmu.steps.evaluate.words import (
     baseline_name,
@@ -63,6 +65,7 @@ def _sections(
     details = part(report, "details")
     yield "figures", "Figures", measured.figures(report)
     yield "comparison", "Beside the baselines", measured.comparison(report)
+    yield from sections.of(report)
     yield "numbers", "Said and true", said.scatter(report, details)
     yield "targets", "By target", said.per_target(report, details)
     matrix = [measured.confusion(details), gallery.confused(details)]
@@ -98,7 +101,9 @@ def _head(report: Mapping[str, Any], run: Mapping[str, Any]) -> Html:
     about = [
         run.get("network") and html("<bdi>{it}</bdi>", it=shortened(run["network"], 80)),
         run.get("parameters") and html("{n} parameters", n=f"{run['parameters']:,}"),
-        html("{n} rows scored", n=f"{data['scored']:,}") if "scored" in data else None,
+        html("{n} {of} scored", n=f"{data['scored']:,}", of=words_of(report).counted)
+        if "scored" in data
+        else None,
         run.get("date") and html("{date}", date=run["date"]),
     ]
     return html(
@@ -144,7 +149,7 @@ def _headline(report: Mapping[str, Any]) -> Html:
     return html(
         '<div class="headline"><div class="big"><p class="what">{name}{lower}</p>'
         '<p class="number{long}">{value}</p><p class="span">{span}</p>'
-        '<p class="fine">95 % interval, {n} rows</p>{looked}</div>'
+        '<p class="fine">95 % interval, {n} {of}</p>{looked}</div>'
         '<div class="beside">{verdict}{beside}</div></div>',
         name=metric_name(name),
         lower=lower,
@@ -152,6 +157,7 @@ def _headline(report: Mapping[str, Any]) -> Html:
         value=figure(metric["value"]),
         span=span(metric),
         n=f"{metric['n']:,}",
+        of=words_of(report).counted,
         looked=looked,
         verdict=_verdict(part(report, "comparison")),
         beside=beside,

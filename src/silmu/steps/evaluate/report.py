@@ -5,7 +5,7 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
 
     format       1
     task         "text-classification", "tabular-regression", ...
-    rows         what rows are: "texts" | "pictures" | "rows", of a table
+    rows         what rows are: "texts" | "pictures" | "rows", of a table | "series"
     kind         "single" | "multiple" | "ordered" | "number"
     labels       ["fresh", ...]; [] for number
     targets      the names of several numbers that are told at once, else []
@@ -14,7 +14,8 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                   "dropped": [{"reason", "count"}], "counts": {"train", "validation", "test"},
                   "moved": duplicates put with their leader, "scored": rows,
                   "failed": [{"row", "error"}]}; of texts "truncated": rows; of a table
-                  "flagged": rows with cells that look like none of the training; of a file of
+                  "flagged": rows with cells that look like none of the training; of series
+                  "scored" counts the steps that were forecast and are known; of a file of
                   new data: no counts, moved, and with "unseen": [{"label", "count"}],
                   "without_label": rows
     look         1 for the first look at this test split; null for a file of new data
@@ -32,10 +33,18 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                            and interval_width (their mean). Of several numbers r2, which counts,
                            and interval_coverage, both means over the targets: errors in
                            different units have no mean
+                 series    mean_absolute_error root_mean_squared_error
+                           mean_absolute_scaled_error symmetric_mean_absolute_percentage_error
+                           crps interval_coverage interval_width, as series/figures.py says; n
+                           counts forecast steps. Where series differ in size by more than ten
+                           times the scaled error counts
     baselines    {"majority": {name: Metric}, "tfidf": {name: Metric}}; of a table "linear" and
                  "boosted_trees" for "tfidf", of pictures "k_nearest"; of number, "median"
-                 stands in for "majority", and "mean" of several numbers; {} for a file of new data
-    comparison   null, or {"metric", "against": "tfidf", "boosted_trees" or "k_nearest",
+                 stands in for "majority", and "mean" of several numbers; {} for a file of new
+                 data. Of series "naive", "seasonal_naive" where there is a season, and "ets"
+                 where it could be fitted; of a file of new data without "ets"
+    comparison   null, or {"metric", "against": "tfidf", "boosted_trees" or "k_nearest"; of series
+                 the naive forecast that was the better on validation,
                  "difference", "low", "high",
                  "verdict": "better" | "worse" | "no clear difference", "sentence",
                  "mcnemar": null or {"only_model", "only_baseline", "p"},
@@ -97,7 +106,23 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     "metric", "validation": {"words": x, "characters": x}, "rows": fitted on,
                     "capped": bool, "fitted": hex, the hash of what was fitted}}; of a table the
                     same, with a choice only where it has texts; of pictures a choice of k
-      bootstrap     {"resamples", "by": "row" or the group column, "units": how many, "seed"}
+      bootstrap     {"resamples", "by": "row" or the group column, "units": how many, "seed"}; of
+                    series "by": "block", with "steps" of time in each
+      series        of series {"step": in words, "context_length", "prediction_length", "season":
+                    steps or null, "seasons": {steps: error of repeating it in the training, over
+                    that of the last value}, "series": how many, "windows", "stride": steps from
+                    origin to origin, "from", "to": times of the first and the last step told,
+                    "by_horizon": [{"step": ahead, "score": Metric of the metric that counts,
+                    "baseline": Metric or null}],
+                    "by_series": [{"series", "windows", "score": Metric, "baseline": Metric or
+                    null, "scaled": error over the naive error in the training or null,
+                    "coverage": share within the first and the last decile}], the hardest first,
+                    "coverage": [{"quantile", "share": Metric of the true numbers below it}],
+                    "typical", "worst": [{"series", "times": [...], "past": [x or null],
+                    "truth": [x or null], "mean": [...], "quantiles": {"0.1": [...], ...},
+                    "baseline": [...] or null, "error"}], times of past and truth together,
+                    "validation": {naive baseline: its error there}, "left_out": {baseline: why},
+                    "gradients": null or 4-train/gradients.json}
       drift         null, or of new texts or pictures [{"what", "train", "here", "difference",
                     "low", "high", "clear": bool}]
       columns       of a file of new rows of a table {"rows": {"train", "here"}, "from": "run" |

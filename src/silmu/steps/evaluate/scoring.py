@@ -119,18 +119,7 @@ class Scorer(ABC):
     @property
     def fingerprint(self) -> str:
         """A hash of config, weights and what else decides the answers."""
-        folder = self.pipe.model.folder
-        digest = hashlib.sha256()
-        manifest = folder.path / store.MANIFEST
-        if manifest.is_file():
-            digest.update(manifest.read_bytes())
-            return digest.hexdigest()
-        for name in ["config.json", *weights.files(folder)]:
-            digest.update(name.encode())
-            with folder.file(name).open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-        return digest.hexdigest()
+        return fingerprint_of(self.pipe)
 
     @abstractmethod
     def _kind(self) -> str:
@@ -229,8 +218,8 @@ class Scorer(ABC):
         ]
 
 
-def open_scorer(model: Path | str) -> Scorer:
-    """The scorer of a model folder, by what its pipeline reads.
+def opened(model: Path | str) -> Any:
+    """The pipeline of a model folder, whose answers can be scored.
 
     Raises:
         UnsupportedModelError: nothing in the folder tells its task.
@@ -242,7 +231,28 @@ def open_scorer(model: Path | str) -> Scorer:
             f"`{model}` is for {pipe.task}, whose answers are not scored",
             hint=f"models for {', '.join(learnt)} are evaluated",
         )
+    return pipe
+
+
+def scorer_of(pipe: Any) -> Scorer:
+    """What asks a pipeline, by what it reads."""
     return registry.scorer_class(pipe.rows)(pipe)
+
+
+def fingerprint_of(pipe: Any) -> str:
+    """A hash of a model's config, weights and what else decides its answers."""
+    folder = pipe.model.folder
+    digest = hashlib.sha256()
+    manifest = folder.path / store.MANIFEST
+    if manifest.is_file():
+        digest.update(manifest.read_bytes())
+        return digest.hexdigest()
+    for name in ["config.json", *weights.files(folder)]:
+        digest.update(name.encode())
+        with folder.file(name).open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def _joined(parts: Sequence[Answers], half: int) -> Answers:

@@ -141,10 +141,21 @@ figcaption{font-weight:600;color:var(--ink);margin-bottom:.75rem}
 .aside{align-self:center;color:var(--soft)}
 .ideal{fill:none;stroke:var(--grey);stroke-dasharray:4 4}
 .curve{fill:none;stroke:var(--blue);stroke-width:2;stroke-linejoin:round}
+.curve.warm{stroke:var(--warm);stroke-dasharray:2 4}
+.curve.good{stroke:var(--good);stroke-dasharray:8 4}
 .chart .whisker{stroke:var(--blue);opacity:.55}
 .chart .dot{fill:var(--blue)}
 .band{fill:rgb(var(--blue-rgb)/.16);stroke:none}
 .speck{fill:rgb(var(--blue-rgb)/.45)}
+.past{fill:none;stroke:var(--grey);stroke-width:1.25}
+.truth{fill:none;stroke:var(--ink);stroke-width:1.75;stroke-linejoin:round}
+.band.inner{fill:rgb(var(--blue-rgb)/.22)}
+.chart.series>svg{height:11rem}
+.key.lines li::before{width:1.25rem;height:2px;border-radius:0;vertical-align:middle}
+.key.lines .truth::before{background:var(--ink)}
+.key.lines .median::before{background:var(--blue)}
+.key.lines .wide::before{height:.625rem;background:rgb(var(--blue-rgb)/.28)}
+.key.lines .dashed::before{background:none;border-top:2px dashed var(--grey);height:0}
 details{margin-top:1.25rem}
 summary{cursor:pointer;color:var(--blue);font-size:.9375rem;margin-bottom:.75rem}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,25rem),1fr));gap:1rem}
@@ -211,6 +222,9 @@ color:var(--soft)}
 .key b{color:var(--ink);font-variant-numeric:tabular-nums}
 .key li::before{content:"";display:inline-block;width:.625rem;height:.625rem;border-radius:.125rem;
 margin-right:.5rem}
+.key .model::before{background:var(--blue)}
+.key .warm::before{background:var(--warm)}
+.key .good::before{background:var(--good)}
 .splits .split-0,.key .split-0::before{background:var(--blue)}
 .splits .split-1,.key .split-1::before{background:rgb(var(--blue-rgb)/.5)}
 .splits .split-2,.key .split-2::before{background:rgb(var(--warm-rgb)/.85)}

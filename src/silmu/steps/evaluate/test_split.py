@@ -33,7 +33,7 @@ from silmu.steps.evaluate.judged import (
 from silmu.steps.evaluate.metrics import Scored
 from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.rows import Rows
-from silmu.steps.evaluate.scoring import Scorer, open_scorer
+from silmu.steps.evaluate.scoring import Scorer, scorer_of
 from silmu.steps.prepare.prepared import Prepared
 
 AT_ONCE = 8192
@@ -41,6 +41,7 @@ AT_ONCE = 8192
 
 
 def evaluate(
+    pipe: Any,
     model: Path,
     prepared: Prepared,
     folder: Path,
@@ -51,13 +52,13 @@ def evaluate(
     """Scores a model on the sealed test split, and writes what was found."""
     started = time.monotonic()
     seed = int(settings.get("seed") or 0)
-    scorer = open_scorer(model)
+    scorer = scorer_of(pipe)
     _check(scorer, prepared)
     dataset, places = prepared.dataset, prepared.rows("test")
     if not len(places):
         raise UsageError("the test split has no rows", hint="prepare with test=0.1, say")
     columns = scorer.columns(dataset)
-    fingerprint, test = scorer.fingerprint, _fingerprint(dataset, places)
+    fingerprint, test = scorer.fingerprint, fingerprint_of_rows(dataset, places)
     looks = ledger.look(folder, model=fingerprint, test=test)
     beside = ledger.beside(folder, test=test)
 
@@ -90,7 +91,7 @@ def evaluate(
         "baselines": {name: one.metrics for name, one in others.items()},
         "comparison": strong and {**strong, "others": compared},
         "warnings": [
-            *_looks_warnings(looks, beside),
+            *looks_warnings(looks, beside),
             *warnings_of(passed, rows, ours, prepared.labels, own.units),
         ],
         "seconds": {},
@@ -128,13 +129,15 @@ def _check(scorer: Scorer, prepared: Prepared) -> None:
         )
 
 
-def _fingerprint(dataset: Dataset, places: NDArray[np.int64]) -> str:
+def fingerprint_of_rows(dataset: Dataset, places: NDArray[np.int64]) -> str:
+    """A hash of some rows of a dataset."""
     digest = hashlib.sha256(dataset.fingerprint.encode())
     digest.update(places.astype("<i8").tobytes())
     return digest.hexdigest()
 
 
-def _looks_warnings(looks: int, beside: int) -> list[str]:
+def looks_warnings(looks: int, beside: int) -> list[str]:
+    """What a reader must know where the test split was looked at before."""
     found: list[str] = []
     if looks > 1:
         found.append(

@@ -29,6 +29,9 @@ NAMES = {
     "quadratic_kappa": "quadratic kappa",
     "hamming_loss": "Hamming loss",
     "r2": "R\u00b2",
+    "mean_absolute_scaled_error": "MASE",
+    "symmetric_mean_absolute_percentage_error": "sMAPE",
+    "crps": "CRPS",
 }
 
 MEASURED = {

@@ -20,7 +20,12 @@ from silmu.runtime.folder import Folder
 from silmu.runtime.processor import FILE as PROCESSOR_FILE
 from silmu.runtime.processor import Processor
 from silmu.runtime.text import Tokenizer
-from silmu.steps.prepare.settings import ImageSettings, TableSettings, TextSettings
+from silmu.steps.prepare.settings import (
+    ImageSettings,
+    SeriesSettings,
+    TableSettings,
+    TextSettings,
+)
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -181,6 +186,27 @@ def prepare_images(
     keys = splits.Keys(*pictures.keys(dataset, chosen.near_duplicates))
     split, labels, targets = deal(dataset, keys, chosen)
     return images.write_images(dataset, folder, chosen, split, labels, targets, backbone)
+
+
+def prepare_series(
+    dataset: Dataset, folder: str | Path, *, settings: Mapping[str, Any] | None = None
+) -> Prepared:
+    """Cuts series by time, and makes windows of what lies before the test part.
+
+    Args:
+        dataset: of series.
+        folder: where to leave it, which must not exist.
+        settings: by the names of `SeriesSettings`.
+
+    Raises:
+        UsageError: a setting that does not fit.
+        InputError: the series are too short.
+        MissingExtraError: `silmu[data]` is not installed.
+    """
+    extras.require("data")
+    from silmu.steps.prepare import series
+
+    return series.write_series(dataset, folder, SeriesSettings.of(settings or {}))
 
 
 def _fit_tokenizer(

@@ -11,6 +11,10 @@ from silmu.errors import UnknownNameError, UsageError, WrongTypeError
 from silmu.steps.collect.names import split
 
 NORMALISE = ("auto", "quantile", "standard", "robust")
+NORMALISE_WINDOWS = ("standard", "mean", "none")
+FILL = ("linear", "last", "mean", "zero", "none")
+MOST_STEPS = 10_000
+"""Of a window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,3 +161,50 @@ class ImageSettings(Settings):
     def __post_init__(self) -> None:
         if self.image_size is not None and not 8 <= self.image_size <= 2048:
             raise UsageError(f"image_size is {self.image_size}; it must be from 8 to 2048 pixels")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SeriesSettings(Settings):
+    """How series are cut by time, and into what windows.
+
+    Attributes:
+        prediction_length: steps that are told; None for what suits the step.
+        context_length: steps that are read for it; None for what suits season and length.
+        season: steps after which a series looks alike, 1 for none; None for what the training part
+            shows.
+        fill: what stands for a step without a value: `linear`, `last`, `mean`, `zero` or `none`.
+        normalise: what is done to each window: `standard`, `mean` or `none`.
+        known: covariates that are known ahead; None for those that the rows after the last target
+            have values of.
+        gap: steps before validation and before test that no target lies in.
+    """
+
+    validation: float = 0.15
+    test: float = 0.15
+    prediction_length: int | None = None
+    context_length: int | None = None
+    season: int | None = None
+    fill: str = "linear"
+    normalise: str = "standard"
+    known: tuple[str, ...] | None = None
+    gap: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("fill", FILL), ("normalise", NORMALISE_WINDOWS)):
+            if getattr(self, name) not in allowed:
+                raise UnknownNameError(
+                    f"{name} is {getattr(self, name)!r}; it may be {', '.join(allowed)}"
+                )
+        for name, least in (("prediction_length", 1), ("context_length", 1), ("season", 1)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= MOST_STEPS:
+                raise UsageError(f"{name} is {value}; it must be from {least} to {MOST_STEPS:,}")
+        if not 0 <= self.gap <= MOST_STEPS:
+            raise UsageError(f"gap is {self.gap}; it must be from 0 to {MOST_STEPS:,}")
+        if self.split not in ("auto", "time"):
+            raise UsageError(
+                f"split is {self.split!r}; series are split by time, or what is tested on would be "
+                "known from the steps around it",
+                hint="leave it out",
+            )

@@ -104,6 +104,38 @@ def huber(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return total, logits.new_tensor(float(found.numel()))
 
 
+def pinball(
+    found: Tensor, sought: Tensor, observed: Tensor, levels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of quantiles: twice the mean over levels of the quantile loss, the absolute error for 0.5.
+
+    Its mean over all levels is an estimate of the continuous ranked probability score (Koenker &
+    Bassett 1978, https://doi.org/10.2307/1913643).
+
+    Args:
+        found: (rows, steps, levels), in any order.
+        sought: (rows, steps).
+        observed: (rows, steps), 0 where there is nothing to be told.
+        levels: (levels,), such as 0.1 to 0.9.
+    """
+    missed = sought.unsqueeze(-1) - found.float()
+    each = 2 * torch.maximum(levels * missed, (levels - 1) * missed).mean(-1)
+    return (each * observed).sum(), observed.sum().clamp(min=1.0)
+
+
+def student_t(found: Tensor, sought: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a Student's t: how unlikely what came was, as the negative logarithm of its density.
+
+    Args:
+        found: (rows, steps, 3): degrees of freedom, place and scale.
+        sought: (rows, steps).
+        observed: (rows, steps), 0 where there is nothing to be told.
+    """
+    freedom, place, scale = found.float().unbind(-1)
+    each = -torch.distributions.StudentT(freedom, place, scale).log_prob(sought)
+    return (each * observed).sum(), observed.sum().clamp(min=1.0)
+
+
 def _on(weights: Tensor | None, logits: Tensor) -> Tensor | None:
     return None if weights is None else weights.to(logits)
 

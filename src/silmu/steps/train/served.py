@@ -79,6 +79,20 @@ def finish(
     if fitted is not None:
         writer.write(processors.FILE, fitted.with_thresholds(thresholds).to_bytes())
     writer.copy(prepared.path / prepare.SCHEMA, prepare.SCHEMA)
+    serve(writer, name, head, compares)
+
+
+def serve(
+    writer: store.FolderWriter, name: str, head: str, compares: Callable[[Any], None]
+) -> None:
+    """Writes the graph of a folder that holds all else, if it is right.
+
+    Args:
+        writer, name, head, compares: as of `finish`.
+
+    Raises:
+        InvalidModelError: graph and network differ.
+    """
     graphs.write(Folder(writer.folder, name), head, writer, GRAPH)
     engine.compile(writer.path(GRAPH), writer.path(COMPILED), Path(COMPILED_WEIGHTS).name)
     pipe = pipelines.pipeline(head, model=str(writer.folder))

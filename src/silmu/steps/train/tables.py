@@ -17,9 +17,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from silmu import graphs, pipelines, store
+from silmu import store
 from silmu.networks.tables import TableNetwork
-from silmu.runtime import session as engine
 from silmu.runtime import weights
 from silmu.runtime.folder import Folder
 from silmu.runtime.table import Table
@@ -183,14 +182,9 @@ def write_model(
         for key, data in table.to_files().items():
             writer.write(key, data)
         writer.copy(prepared.path / prepare.SCHEMA, prepare.SCHEMA)
-        graphs.write(Folder(writer.folder, Path(target).name), head, writer, served.GRAPH)
-        compiled, beside = writer.path(served.COMPILED), Path(served.COMPILED_WEIGHTS).name
-        engine.compile(writer.path(served.GRAPH), compiled, beside)
-        pipe = pipelines.pipeline(head, model=str(writer.folder))
-        pipe.model.session = engine.Session(compiled)
-        compare(pipe, network, prepared)
-        writer.discard(served.COMPILED)
-        writer.discard(served.COMPILED_WEIGHTS)
+        served.serve(
+            *(writer, Path(target).name, head), lambda pipe: compare(pipe, network, prepared)
+        )
     return Path(target)
 
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from silmu.steps.collect.checks import columns, doubts, images, labels, splits, tables, texts
+from silmu.steps.collect.checks import (
+    columns,
+    doubts,
+    images,
+    labels,
+    series,
+    splits,
+    tables,
+    texts,
+)
 from silmu.steps.collect.checks.view import Finding, View
 
 if TYPE_CHECKING:
@@ -28,9 +37,11 @@ def check(dataset: Dataset, *, kind: str = "text", answers: str = "auto") -> lis
 
     Args:
         dataset: the rows.
-        kind: as they were collected: `text`, `table` or `image`.
+        kind: as they were collected: `text`, `table`, `image` or `series`.
         answers: what the target is: `labels`, `numbers`, or `auto`, which is told from it.
     """
+    if kind == "series":
+        return _ordered(series.check(dataset))
     view = View(dataset, is_table=kind == "table", is_image=kind == "image", answers=answers)
     if view.is_table:
         found = [*labels.check(view), *splits.check(view), *tables.check(view)]
@@ -49,4 +60,8 @@ def check(dataset: Dataset, *, kind: str = "text", answers: str = "auto") -> lis
             *columns.check(view),
             *doubts.check(view),
         ]
+    return _ordered(found)
+
+
+def _ordered(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.severity == "note")

@@ -1,0 +1,423 @@
+"""Forecast series: the next values of a history, and how far off they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+
+from silmu import graphs
+from silmu.errors import InputError, InvalidModelError, UsageError, WrongTypeError
+from silmu.pipelines._base import NOTHING, Answers, Pipeline, check_batch_size, is_stream, logger
+from silmu.runtime.series import histories, horizon
+from silmu.runtime.series.calendar import written
+from silmu.runtime.series.covariates import Category
+from silmu.runtime.series.forecasts import Forecasts
+from silmu.runtime.series.frame import Layout, Series
+from silmu.runtime.series.processor import SeriesProcessor
+from silmu.runtime.series.sampling import Sampler
+from silmu.runtime.series.windows import Tracks, Windows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.pipelines._model import Model
+    from silmu.runtime.series.histories import History
+
+ARCHITECTURES = (
+    "ForTimeSeriesForecasting",
+    "PatchTSTForPrediction",
+    "TimeSeriesTransformerForPrediction",
+)
+DEFAULT_MODEL = (None, None)
+
+AT_ONCE = 256
+"""Windows that are computed at once."""
+
+MOST_TIMES = 100
+"""How many times longer than in training a forecast may be."""
+
+_NAMES = ("time", "target", "group")
+_SIZES = {
+    "num_known": "known",
+    "num_past": "past",
+    "num_static_real": "static_real",
+    "num_series": "series",
+}
+_DRAWN = "time_series_transformer"
+
+
+@final
+class TimeSeriesForecastingPipeline(Pipeline):
+    """The steps after the end of a history, with quantiles.
+
+    >>> forecast = pipeline("time-series-forecasting", "runs/weather/4-model")      # doctest: +SKIP
+    >>> forecast({"date": ["2024-03-01", "2024-03-02"], "temp": [9.4, 11.1]})       # doctest: +SKIP
+    {'time': ['2024-03-03', ...], 'mean': [10.8, ...], 'quantiles': {'0.1': [7.2, ...], ...}}
+
+    A history is a dict of lists, a list of rows, a data frame of pandas, polars or Arrow, whose
+    columns are those of the training, or numbers alone, in steps as the training had them: then the
+    times of the forecast are 1, 2, ... steps after the last, and the network is told nothing of the
+    calendar. A list of histories gives a list of answers. Where the columns hold several series,
+    the answer to a history is a list, and each has its name as `series`. A series may be longer or
+    shorter than the context that the network reads, have gaps, and be one that training did not
+    know.
+
+    Args:
+        inputs: a history, or a list of several.
+        prediction_length: for how many steps; as many as in training, if not given. Beyond those,
+            the network forecasts on from its own median, and the distance of quantiles to it grows
+            on by the power of time by which it grew until then.
+        future: rows of what is known ahead, in any form of a history, with their times; rows at the
+            end of the history whose target is empty do the same.
+        time, target, group: the names of columns, where they are others than in training.
+
+    Raises:
+        MissingKeyError: a column of the training is not there.
+        InputError: a history is empty, or cannot be read; or what is known ahead is not given for
+            each step.
+        UsageError: a parameter is out of range.
+    """
+
+    head = "time-series-forecasting"
+    rows: ClassVar[str] = "series"
+
+    def __init__(self, model: Model, *args: Any, **options: Any) -> None:
+        self._decoder = self._continuing(model)
+        self._has_warned = False
+        own = SeriesProcessor.open(model.folder)
+        _check(own, model)
+        super().__init__(model, *args, processor=own, **options)
+        self.processor: SeriesProcessor = own
+
+    def __call__(
+        self,
+        inputs: Any = NOTHING,
+        *args: Any,
+        num_workers: int | None = None,
+        batch_size: int | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The forecast of a history, or a list of those of many.
+
+        Args:
+            inputs: as the class tells.
+            batch_size: how many windows are computed at once at most; it changes no answer.
+            num_workers: accepted and not needed.
+            parameters: as the class tells.
+        """
+        if inputs is NOTHING:
+            raise WrongTypeError("nothing was given to answer", hint="give a history, or a list")
+        if args:
+            logger.warning("ignoring the positional arguments %r", args)
+        before, forward, _ = self._merged(parameters)
+        forward["at_once"] = check_batch_size(batch_size) or self.batch_size or AT_ONCE
+        several = histories.several(inputs)
+        if several is not None:
+            return self._answered(several, before, forward)
+        if is_stream(inputs) and not histories.is_one(inputs):
+            each = (self._answered([one], before, forward)[0] for one in inputs)
+            return Answers(each, inputs)
+        return self._answered([inputs], before, forward)[0]
+
+    def forecast(
+        self,
+        tracks: Sequence[Tracks],
+        which: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        *,
+        at_once: int = AT_ONCE,
+    ) -> Forecasts:
+        """The forecasts of windows of series, for as many steps as in training.
+
+        Args:
+            tracks: whole series, as `processor.tracks` gives them.
+            which: the series of each window by its number, (windows,).
+            ends: how many steps of it lie before the origin, (windows,).
+            at_once: how many windows are computed together.
+        """
+        panel = self.processor.panel(tracks)
+        found: list[Forecasts] = []
+        for start in range(0, len(which), at_once):
+            part = slice(start, start + at_once)
+            found.append(self._told(self.processor.arrays(panel, which[part], ends[part])))
+        shape = (0, self.processor.prediction_length)
+        nothing = Forecasts(np.zeros(shape), np.zeros((*shape, len(self.processor.quantiles))))
+        return Forecasts.joined(found or [nothing])
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """What draws trajectories, where the network tells one step after the other."""
+        if self._decoder is None:
+            return None
+        session: Any = self.model.session
+        return Sampler.of(self.model.config.to_dict(), session, self._decoder)
+
+    def _sanitize_parameters(
+        self,
+        prediction_length: Any = None,
+        future: Any = None,
+        time: Any = None,
+        target: Any = None,
+        group: Any = None,
+        **unknown: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if unknown:
+            raise WrongTypeError(
+                f"unexpected keyword {', '.join(unknown)}; time-series-forecasting takes "
+                f"prediction_length, future, {', '.join(_NAMES)} and batch_size"
+            )
+        before: dict[str, Any] = {}
+        if future is not None:
+            before["future"] = future
+        for name, value in zip(_NAMES, (time, target, group), strict=True):
+            if value is not None:
+                before[name] = _names(name, value, getattr(self.processor.layout, name))
+        length: dict[str, Any] = {}
+        if prediction_length is not None:
+            most = MOST_TIMES * self.processor.prediction_length
+            is_whole = type(prediction_length) is int
+            if not is_whole or not 1 <= prediction_length <= most:
+                raise UsageError(
+                    f"prediction_length is {prediction_length!r}; it must be a whole number from 1 "
+                    f"to {most:,}, {MOST_TIMES} times that of the training",
+                    hint="train with a longer prediction_length to see farther",
+                )
+            length["length"] = prediction_length
+        return before, length, {}
+
+    def preprocess(
+        self,
+        inputs: Any,
+        *,
+        future: Any = None,
+        time: str | None = None,
+        target: tuple[str, ...] | None = None,
+        group: tuple[str, ...] | None = None,
+    ) -> dict[str, Any]:
+        """The series of a history, and whether they have times."""
+        given = histories.history(inputs)
+        layout = _renamed(self.processor.layout, time=time, target=target, group=group)
+        is_dated = given.columns is not None or given.index is not None
+        if not is_dated:
+            layout = replace(layout, time=None, group=(), step=None)
+        columns = given.named(layout.time, layout.target[0])
+        if future is not None:
+            columns = self._with_future(columns, layout, future, is_numbers=given.columns is None)
+        if given.columns is None:
+            self._refuse_numbers(given)
+        series = self.processor.series(columns, layout=layout)
+        self._tell_unknown(series)
+        return {"series": series, "is_dated": is_dated and layout.time is not None}
+
+    def _forward(
+        self,
+        model_inputs: dict[str, Any],
+        *,
+        length: int | None = None,
+        at_once: int = AT_ONCE,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """The forecasts of series, (series, steps)."""
+        del parameters
+        series: tuple[Series, ...] = model_inputs["series"]
+        dated: list[bool] = model_inputs.get("dated") or [model_inputs["is_dated"]] * len(series)
+        steps = length or self.processor.prediction_length
+        once = self.processor.prediction_length
+        reach = -(-steps // once) * once
+        tracks = [
+            horizon.reaching(self.processor.tracks(one, steps, is_dated=is_dated), reach)
+            for one, is_dated in zip(series, dated, strict=True)
+        ]
+        which = np.arange(len(tracks))
+        ends = np.array([len(one) for one in tracks], np.int64)
+        found: list[Forecasts] = []
+        for start in range(0, reach, once):
+            found.append(self.forecast(tracks, which, ends + start, at_once=at_once))
+            if start + once < reach:
+                medians = found[-1].quantiles[..., self.processor.median]
+                tracks = [horizon.continued(*pair) for pair in zip(tracks, medians, strict=True)]
+        told = Forecasts.joined(found, axis=1)
+        quantiles = told.quantiles
+        if reach > once:
+            logger.warning(
+                "prediction_length %d: the model was trained for %d; beyond that it goes on from "
+                "its own median, and quantiles lie as far from it as their growth until then says",
+                *(steps, once),
+            )
+            quantiles = horizon.grown(quantiles, once, self.processor.median)
+        return {"forecasts": Forecasts(told.mean[:, :steps], quantiles[:, :steps])}
+
+    def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
+        """Forecasts as the answer: a dict of one series, a list of dicts of several."""
+        del parameters
+        forecasts: Forecasts = model_outputs["forecasts"]
+        series: tuple[Series, ...] = model_outputs["series"]
+        names = [f"{share:g}" for share in self.processor.quantiles]
+        answers: list[dict[str, Any]] = []
+        for i, one in enumerate(series):
+            several = forecasts.quantiles[i].T.tolist()
+            answers.append(
+                {
+                    "time": self._times(one, forecasts.mean.shape[1], model_outputs["is_dated"]),
+                    "mean": forecasts.mean[i].tolist(),
+                    "quantiles": dict(zip(names, several, strict=True)),
+                }
+            )
+        if len(answers) == 1:
+            return answers[0]
+        return [{"series": one.name, **answer} for one, answer in zip(series, answers, strict=True)]
+
+    def _answered(
+        self, given: list[Any], before: dict[str, Any], forward: dict[str, Any]
+    ) -> list[Any]:
+        """Histories as they are answered; all of them are computed together."""
+        read: list[dict[str, Any]] = []
+        for number, one in enumerate(given, 1):
+            try:
+                read.append(self.preprocess(one, **before))
+            except InputError as error:
+                if len(given) > 1:
+                    error.add_note(f"history {number} of {len(given)}")
+                raise
+        series = tuple(one for part in read for one in part["series"])
+        dated = [part["is_dated"] for part in read for _ in part["series"]]
+        told: Forecasts = self._forward({"series": series, "dated": dated}, **forward)["forecasts"]
+        answers: list[Any] = []
+        start = 0
+        for part in read:
+            end = start + len(part["series"])
+            own = Forecasts(told.mean[start:end], told.quantiles[start:end])
+            answers.append(self.postprocess({**part, "forecasts": own}))
+            start = end
+        return answers
+
+    def _told(self, windows: Windows) -> Forecasts:
+        processor = self.processor
+        sampler = self.sampler
+        if sampler is None:
+            return processor.told(self.model(**windows.feeds)["parameters"], windows)
+        mean, quantiles = sampler.quantiles(windows.feeds, processor.quantiles)
+        return processor.spread_out(mean, quantiles, windows)
+
+    def _continuing(self, model: Model) -> Any:
+        """The graph that continues trajectories, where the network is an encoder-decoder."""
+        if model.config.to_dict().get("model_type") != _DRAWN:
+            return None
+        return graphs.open_session(
+            model.folder, f"{self.head}-decoder", dtype=model.precision, device=model.device
+        )
+
+    def _times(self, one: Series, steps: int, is_dated: bool) -> list[Any]:
+        if not is_dated:
+            return list(range(1, steps + 1))
+        index = np.arange(one.end, one.end + steps)
+        return written(self.processor.step, self.processor.layout.zone, index)
+
+    def _with_future(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        layout: Layout,
+        future: Any,
+        *,
+        is_numbers: bool,
+    ) -> Mapping[str, Sequence[Any]]:
+        known = [one.name for one in self.processor.known]
+        if not known:
+            raise UsageError(
+                "future is given, and the model reads nothing that is known ahead",
+                hint="leave it out",
+            )
+        if is_numbers:
+            raise InputError(
+                "future is given with a history of numbers alone, which has no "
+                f"{', '.join(f'`{name}`' for name in known)}",
+                hint="give the history as columns or rows, with what is known of its steps",
+            )
+        rows = histories.history(future, "future")
+        time = () if layout.time is None else (layout.time,)
+        group = [name for name in layout.group if name in columns]
+        told = rows.named(layout.time, "")
+        return histories.joined(columns, told, [*time, *group, *known])
+
+    def _tell_unknown(self, series: tuple[Series, ...]) -> None:
+        """Says which levels are read as none, since training knew none of them."""
+        own = self.processor
+        for covariate in (*own.known, *own.past, *own.static):
+            several = [one.covariates[covariate.name] for one in series]
+            if isinstance(covariate, Category) and (unknown := covariate.unknown(several)):
+                logger.warning(
+                    "the covariate `%s` is %s in some steps, which the model does not know and "
+                    "takes for none; it knows %s",
+                    *(covariate.name, ", ".join(map(repr, unknown))),
+                    ", ".join(map(repr, covariate.levels)),
+                )
+
+    def _refuse_numbers(self, given: History) -> None:
+        """Numbers alone are no history for a network that reads other columns."""
+        processor = self.processor
+        read = [one.name for one in (*processor.known, *processor.past, *processor.static)]
+        if read:
+            layout = processor.layout
+            needed = [*filter(None, (layout.time,)), *layout.target, *read]
+            form = ", ".join(f'"{name}": [...]' for name in needed)
+            raise InputError(
+                "a history of numbers alone has no "
+                f"{', '.join(f'`{name}`' for name in read)}, which the model was trained on",
+                hint=f"give columns: {{{form}}}",
+            )
+        if given.index is None and processor.calendar and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "a history has no times: the model, which was told the calendar in training "
+                "(%s), is told nothing of it",
+                ", ".join(processor.calendar),
+            )
+
+
+def _check(own: SeriesProcessor, model: Model) -> None:
+    """Refuses a processor that is not the one of the network."""
+    values = model.config.to_dict()
+    wanted: dict[str, Any] = {"prediction_length": own.prediction_length}
+    if values.get("model_type") == "silmu-series":
+        wanted |= {name: own.sizes[size] for name, size in _SIZES.items()}
+        outputs = len(own.quantiles) if own.head == "quantiles" else 3
+        wanted |= {"context_length": own.context_length, "head": own.head, "outputs": outputs}
+    for name, value in wanted.items():
+        if values.get(name) != value:
+            raise InvalidModelError(
+                f"config.json and processor.json of `{model.name_or_path}` do not belong "
+                f"together: {name} is {values.get(name)!r} in one, and {value!r} in the other",
+                hint="they may be of two trainings: take the whole folder of one",
+            )
+
+
+def _names(what: str, given: Any, own: Any) -> Any:
+    """The names of columns that a call gives."""
+    listed = given.split(",") if isinstance(given, str) else list(given)
+    names = tuple(str(one).strip() for one in listed)
+    if what == "time":
+        if own is None:
+            raise UsageError("time is given; the model was trained on rows without times")
+        return str(given)
+    if len(names) != len(own):
+        raise UsageError(
+            f"{what} names {len(names)} columns; in training there were {len(own)}: "
+            f"{', '.join(own) or 'none'}",
+            hint="name as many, in the same order, with commas between them",
+        )
+    return names
+
+
+def _renamed(layout: Layout, **names: Any) -> Layout:
+    """A layout whose columns have other names; how their cells are written stays."""
+    given = {name: value for name, value in names.items() if value is not None}
+    new: dict[str, str] = {}
+    for name, value in given.items():
+        own: Any = getattr(layout, name)
+        pairs = [(own, value)] if name == "time" else zip(own, value, strict=True)
+        new |= dict(pairs)
+    written = {new.get(name, name): how for name, how in layout.written.items()}
+    return replace(layout, **given, written=written)

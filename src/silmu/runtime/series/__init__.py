@@ -1,0 +1,1 @@
+"""Time series: columns of cells as regular series, and how a network reads them."""

@@ -1,0 +1,47 @@
+"""What is told of windows of series: means and quantiles of each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@final
+@dataclass(frozen=True)
+class Forecasts:
+    """What is told of windows, in the unit of the target.
+
+    Attributes:
+        mean: float64 (windows, steps).
+        quantiles: float64 (windows, steps, quantiles), each at least the one before.
+    """
+
+    mean: NDArray[np.float64]
+    quantiles: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], axis: int = 0) -> Self:
+        """Of windows one after the other, or with axis 1 of their steps."""
+        return cls(
+            np.concatenate([one.mean for one in parts], axis=axis),
+            np.concatenate([one.quantiles for one in parts], axis=axis),
+        )
+
+
+def stretched(
+    quantiles: NDArray[np.float64], median: int, spread: Sequence[float]
+) -> NDArray[np.float64]:
+    """Quantiles (..., quantiles) as far from the median as a factor for each of them says.
+
+    >>> stretched(np.array([[-1.0, 0.0, 1.0]]), 1, (2.0, 1.0, 0.5)).tolist()
+    [[-2.0, 0.0, 0.5]]
+    """
+    middle = quantiles[..., median, None]
+    return np.sort(middle + (quantiles - middle) * np.array(spread), axis=-1)

@@ -1,0 +1,1 @@
+"""Forecasts of series, judged by a rolling origin."""

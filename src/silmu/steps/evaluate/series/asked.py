@@ -1,0 +1,135 @@
+"""What a model forecasts of windows, and what a report says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from silmu.runtime.series.calendar import written
+from silmu.runtime.series.windows import Tracks
+from silmu.steps.collect.dataset import Dataset
+from silmu.steps.evaluate.report import FORMAT
+from silmu.steps.evaluate.series import details as tables
+from silmu.steps.evaluate.series.figures import LEVELS, PROMISED, Said
+from silmu.steps.evaluate.series.judged import SCALED, Judged, Unit
+from silmu.steps.evaluate.series.windows import Windows
+
+AT_ONCE = 256
+"""So many windows are asked together."""
+
+FEW = 4
+"""A test part of fewer horizons is called short."""
+
+
+def said(pipe: Any, tracks: Sequence[Tracks], windows: Windows) -> Said:
+    """The forecasts of a pipeline, as anyone will have them."""
+    means: list[Any] = [np.zeros((0, windows.horizon))]
+    quantiles: list[Any] = [np.zeros((0, windows.horizon, len(LEVELS)))]
+    chosen = [pipe.processor.quantiles.index(level) for level in LEVELS]
+    for start in range(0, len(windows), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        found = pipe.forecast(tracks, windows.which[some], windows.ends[some])
+        means.append(found.mean)
+        quantiles.append(found.quantiles[..., chosen])
+    return Said(np.concatenate(means), np.concatenate(quantiles))
+
+
+def head(pipe: Any, fingerprint: str, unit: Unit) -> dict[str, Any]:
+    """What a report begins with."""
+    folder, target = pipe.model.folder, pipe.processor.layout.target
+    return {
+        "format": FORMAT,
+        "task": pipe.task,
+        "rows": "series",
+        "kind": "number",
+        "labels": [],
+        "targets": list(target) if len(target) > 1 else [],
+        "model": {"name": Path(folder.name).name or folder.name, "fingerprint": fingerprint},
+        "metric": unit.metric,
+    }
+
+
+def data(dataset: Dataset, judged: Judged) -> dict[str, Any]:
+    """What a report says of the data."""
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "rows_in": dataset.rows_in,
+        "group": dataset.roles.group,
+        "dropped": [{"reason": one.reason, "count": one.count} for one in dataset.dropped],
+        "scored": len(judged.errors.moment),
+        "failed": [],
+        "moved": None,
+    }
+
+
+def told(
+    pipe: Any, windows: Windows, own: Judged, strong: Judged | None, unit: Unit, seed: int
+) -> dict[str, Any]:
+    """`details.series` of a report."""
+    processor = pipe.processor
+    times = partial(written, processor.step, processor.layout.zone)
+    ends = windows.steps
+    distances = np.diff(windows.ends)[np.diff(windows.which) == 0]
+    first, last = times(np.array([ends.min(), ends.max()]))
+    return {
+        "step": processor.step.words,
+        "context_length": processor.context_length,
+        "prediction_length": processor.prediction_length,
+        "season": unit.season if unit.season > 1 else None,
+        "seasons": {str(season): error for season, error in unit.tried.items()},
+        "series": len(np.unique(windows.which)),
+        "windows": len(windows),
+        "stride": int(np.median(distances)) if len(distances) else 1,
+        "from": first,
+        "to": last,
+        "by_horizon": tables.by_horizon(own, strong, unit, seed),
+        "by_series": tables.by_series(windows, own, strong, unit, seed),
+        "coverage": tables.coverage(own),
+        **tables.shown(windows, own, strong, unit, processor.context_length, times),
+    }
+
+
+def details(
+    own: Judged, others: Mapping[str, Judged], found: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """The details of a report; what is only of rows is left out."""
+    return {
+        "series": dict(found),
+        "promised": PROMISED,
+        "baselines": {name: dict(one.about) for name, one in others.items()},
+        "bootstrap": own.blocks.to_dict(seed),
+    }
+
+
+def warnings(windows: Windows, own: Judged, unit: Unit) -> list[str]:
+    """What a reader of the figures must know."""
+    found: list[str] = []
+    blocks = own.blocks
+    if blocks.moments < FEW * windows.horizon:
+        found.append(
+            f"the steps that are told span only {blocks.moments:,}, which is "
+            f"{blocks.moments / windows.horizon:.1f} times what is forecast at once, so every "
+            "figure is rough"
+        )
+    there = np.unique(windows.which)
+    still = int((~(unit.scales[there] > 0)).sum())
+    if still:
+        found.append(
+            f"{still:,} series {'do' if still > 1 else 'does'} not move in the training, and are "
+            "in no scaled error"
+        )
+    unseen = len(windows.histories) - len(there)
+    if unseen:
+        found.append(f"{unseen:,} series have no step to tell here, and are in no figure")
+    if unit.metric == SCALED:
+        found.append(
+            "the series differ in size by more than ten times: figures in their unit tell of the "
+            "largest, and scaled errors count"
+        )
+    return found

@@ -1,0 +1,222 @@
+"""How series are cut by time, and into what windows: pure functions of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from silmu.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.runtime.series.frame import Series
+    from silmu.runtime.series.steps import Step
+
+HORIZONS = {
+    "second": 24,
+    "day": 14,
+    "business day": 10,
+    "week": 13,
+    "month": 12,
+    "quarter": 8,
+    "year": 5,
+    "count": 12,
+}
+"""Steps that are told of a series by its unit, unless settings say otherwise."""
+
+HOUR, DOZEN = 3600, 12
+"""Of steps that are shorter than an hour so many are told."""
+
+SHARE_AT_MOST = 0.25
+"""The part of the time that validation, or test, may take where it must be large for a window."""
+
+CONTEXTS = 3
+"""So many contexts, at least, the training part is long."""
+
+LONGEST, SHORTEST = 512, 8
+"""Steps that are read at most and at least, unless settings say otherwise."""
+
+SEASONAL = 0.95
+"""A season counts where it makes the naive error smaller by this factor."""
+
+MOST_ORIGINS = 400
+"""Windows of the test part that are told at most, over all series."""
+
+
+@final
+@dataclass(frozen=True)
+class Cuts:
+    """Where validation and test begin, as step numbers that hold for all series.
+
+    Attributes:
+        validation, test: their first steps.
+        gap: steps before each that no target lies in.
+    """
+
+    validation: int
+    test: int
+    gap: int = 0
+
+    def sides(self, places: NDArray[np.int64]) -> NDArray[np.int8]:
+        """For each step number 0, 1 or 2 for train, validation, test; -1 in a gap.
+
+        >>> Cuts(10, 20, 1).sides(np.array([8, 9, 10, 19, 20])).tolist()
+        [0, -1, 1, -1, 2]
+        """
+        found = np.full(len(places), 2, np.int8)
+        found[places < self.test] = -1
+        found[places < self.test - self.gap] = 1
+        found[places < self.validation] = -1
+        found[places < self.validation - self.gap] = 0
+        return found
+
+
+def horizon(step: Step, longest: int) -> int:
+    """How many steps are told of series whose longest has so many."""
+    suits = HORIZONS[step.unit]
+    if step.unit == "second" and step.size < HOUR:
+        suits = DOZEN
+    return max(1, min(suits, longest // 10))
+
+
+def cut(
+    series: Sequence[Series], prediction_length: int, validation: float, test: float, gap: int
+) -> Cuts:
+    """Where validation and test begin.
+
+    Each is as long as its share, but so long that it holds two windows where there is room, and
+    one at least.
+
+    Raises:
+        InputError: the series are too short for it.
+    """
+    first = min(one.first for one in series)
+    end = max(one.first + len(one.values) for one in series)
+    steps = end - first
+    least = 2 * (prediction_length + gap) + 2 * prediction_length + 1
+    if steps < least:
+        raise InputError(
+            f"the longest time is {steps:,} steps, and at least {least:,} are needed to learn, "
+            f"validate and test {prediction_length:,} steps ahead",
+            hint=f"--set prediction_length={max((steps - 1 - 2 * gap) // 4, 1)}, or more rows",
+        )
+    room = max(int(SHARE_AT_MOST * steps), prediction_length)
+    sizes = [
+        max(prediction_length, min(max(round(share * steps), 2 * prediction_length), room))
+        for share in (validation, test)
+    ]
+    return Cuts(end - sizes[1] - gap - sizes[0], end - sizes[1], gap)
+
+
+def season_of(parts: Sequence[NDArray[np.float64]], step: Step, prediction_length: int) -> int:
+    """The season after which series look alike: that whose naive forecast errs least.
+
+    Args:
+        parts: the values of each series that training may see, NaN where there is none.
+        step: of all of them; its calendar's seasons are tried, or all lags where it has none.
+        prediction_length: steps that the naive forecasts tell.
+
+    Returns:
+        1 where nothing is clearly better than the last value.
+    """
+    longest = max(len(one) for one in parts)
+    candidates = [one for one in step.seasons if one > 1 and 2 * one + prediction_length <= longest]
+    if not step.seasons:
+        candidates = [*range(2, min(longest // 4, LONGEST) + 1)]
+    plain = naive_error(parts, 1, prediction_length)
+    best, error = 1, SEASONAL * plain
+    for one in candidates:
+        found = naive_error(parts, one, prediction_length)
+        if found < error:
+            best, error = one, found
+    return best
+
+
+def naive_error(parts: Sequence[NDArray[np.float64]], season: int, prediction_length: int) -> float:
+    """The mean error of what lay whole seasons before, each series in its own deviations.
+
+    >>> naive_error([np.tile([1.0, 2.0, 3.0], 4)], 3, 3)
+    0.0
+    """
+    errors: list[float] = []
+    for values in parts:
+        deviation = float(np.nanstd(values)) if np.isfinite(values).any() else 0.0
+        if not deviation:
+            continue
+        horizons = range(1, prediction_length + 1)
+        lags = {-(-ahead // season) * season if season > 1 else ahead for ahead in horizons}
+        for lag in lags:
+            if lag < len(values):
+                difference = np.abs(values[lag:] - values[:-lag])
+                seen = np.isfinite(difference)
+                if seen.any():
+                    errors.append(float(difference[seen].mean()) / deviation)
+    return float(np.mean(errors)) if errors else np.inf
+
+
+def context(season: int, prediction_length: int, training: int) -> int:
+    """How many steps are read: two seasons where they are short, and what training has room for.
+
+    Args:
+        season: 1 for none.
+        prediction_length: steps that are told.
+        training: steps of the longest series that training may see.
+    """
+    suits = max(2 * prediction_length, 4 * SHORTEST)
+    if season > 1:
+        suits = max(suits, 2 * season if 2 * season <= LONGEST // 2 else min(season, LONGEST))
+    room = max((training - prediction_length) // CONTEXTS, prediction_length, 1)
+    return max(1, min(suits, room, LONGEST))
+
+
+def windows(
+    series: Sequence[Series],
+    low: int,
+    high: int,
+    context_length: int,
+    prediction_length: int,
+) -> NDArray[np.int64]:
+    """All windows whose targets lie between two steps: (windows, 2) of series and end.
+
+    The end is the place in its series at which the targets begin. A window has an observed target
+    and an observed step to read, and lies within its series but for half of its context at most;
+    of a short series for more.
+
+    Args:
+        series: of which windows are made.
+        low, high: step numbers: targets lie from `low` to before `high`.
+        context_length: steps that are read.
+        prediction_length: steps that are told.
+    """
+    found: list[NDArray[np.int64]] = []
+    for number, one in enumerate(series):
+        steps = len(one.values)
+        stop = min(high - one.first, steps) - prediction_length
+        start = max(low - one.first, min(-(-context_length // 2), stop // 2), 1)
+        if stop < start:
+            continue
+        ends = np.arange(start, stop + 1, dtype=np.int64)
+        seen = np.concatenate([[0], np.cumsum(np.isfinite(one.values))])
+        told = seen[ends + prediction_length] > seen[ends]
+        read = seen[ends] > seen[np.maximum(ends - context_length, 0)]
+        ends = ends[told & read]
+        found.append(np.stack([np.full(len(ends), number), ends], axis=1))
+    return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
+
+
+def spread(all_windows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """So many of the windows at most, each series at even distances, its last one among them."""
+    numbers, counts = np.unique(all_windows[:, 0], return_counts=True)
+    if not len(numbers):
+        return all_windows
+    each = max(most // len(numbers), 1)
+    kept: list[NDArray[np.int64]] = []
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        own = all_windows[all_windows[:, 0] == number]
+        stride = -(-count // each)
+        kept.append(own[::-1][::stride][::-1])
+    return np.concatenate(kept)

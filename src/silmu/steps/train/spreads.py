@@ -1,0 +1,55 @@
+"""How far quantiles are to be from the median, so that as many values lie below as they promise.
+
+On the validation part, as conformal prediction does it (Romano et al. 2019,
+https://arxiv.org/abs/1905.03222): each quantile's distance to the median is stretched until the
+share of values below it is its level. Torch is not needed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from silmu.runtime.series.processor import Forecasts
+
+LEAST, MOST = 0.2, 5.0
+"""By what a distance is stretched at least and at most."""
+
+HALF_TRUSTED = 5.0
+"""Of so many windows that do not overlap what was found counts half, and nothing done the rest."""
+
+
+def spreads(
+    told: Iterable[tuple[Forecasts, NDArray[np.float64]]], levels: Sequence[float]
+) -> tuple[float, ...]:
+    """The factor of each quantile's distance to the median.
+
+    Args:
+        told: forecasts, and what came, (rows, steps) with NaN where nothing was observed.
+        levels: of the quantiles.
+    """
+    parts = [(one.quantiles, came) for one, came in told]
+    quantiles = np.concatenate([one for one, _ in parts])
+    came = np.concatenate([one for _, one in parts])
+    median = quantiles[..., int(np.argmin(np.abs(np.array(levels) - 0.5)))]
+    seen = np.isfinite(came)
+    independent = len(came) / came.shape[1]
+    trust = independent / (independent + HALF_TRUSTED)
+    found: list[float] = []
+    for i, level in enumerate(levels):
+        distance = (quantiles[..., i] - median)[seen]
+        moved = (came - median)[seen]
+        sound = np.abs(distance) > 1e-9 * (1 + np.abs(moved))
+        if level == 0.5 or not sound.any():
+            found.append(1.0)
+            continue
+        ratio = moved[sound] / distance[sound]
+        inside = level if level > 0.5 else 1 - level
+        stretched = float(np.clip(np.quantile(ratio, inside), LEAST, MOST))
+        found.append(float(np.exp(trust * np.log(stretched))))
+    return tuple(found)

@@ -1,0 +1,179 @@
+"""Learn to forecast series: the steps that come, and how sure one can be of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from silmu.tasks._supervised import Supervised, SupervisedConfig
+
+if TYPE_CHECKING:
+    from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.design.plan import Design
+    from silmu.steps.design.spaces import Space
+    from silmu.steps.prepare.prepared import Prepared
+    from silmu.steps.train.loop import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeSeriesForecastingConfig(SupervisedConfig):
+    """What can be set. `None` is decided by the series, and then in run.toml."""
+
+    # collect
+    step: str | None = None
+    """From one value to the next: `5min`, `1h`, `D`, `B` (business days), `W`, `M`, `Q`, `Y`."""
+    timezone: str | None = None
+    """Where clocks without a zone stand, such as `Asia/Seoul`; calendars are read there."""
+    aggregate: str = "mean"
+    """What becomes of several rows of one step: `mean`, `sum` or `last`."""
+
+    # prepare
+    validation: float = 0.15
+    test: float = 0.15
+    prediction_length: int | None = None
+    """Steps that are told."""
+    context_length: int | None = None
+    """Steps that are read for it."""
+    season: int | None = None
+    """Steps after which a series looks alike; 1 for none."""
+    known: str | None = None
+    """Covariates (of `input`) that are known ahead, with commas between."""
+    fill: str = "linear"
+    """What stands for a missing value: `linear`, `last`, `mean`, `zero` or `none`."""
+    normalise: str = "standard"
+    """What is done to each window: `standard`, `mean` or `none`."""
+    gap: int = 0
+    """Steps before validation and before test that no target lies in."""
+
+    # design
+    head: str | None = None
+    """What is told of each step: `quantiles`, or the three numbers of a `student_t`."""
+    kernel_size: int | None = None
+    """Steps that a filter sees; of `dlinear`, that its trend is the mean of."""
+
+    # train
+    gradients: bool = True
+    """Whether RNN, LSTM and GRU are compared by how far back their gradients reach."""
+
+    def of_prepare(self) -> dict[str, Any]:
+        """The settings of the prepare step."""
+        names = ("prediction_length", "context_length", "season", "fill", "normalise", "gap")
+        own = {name: getattr(self, name) for name in (*names, "split", "validation", "test")}
+        return {**own, "known": self.known}
+
+
+@final
+class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
+    """The past of series in, their next steps out.
+
+    >>> import silmu
+    >>> run = silmu.train("time-series-forecasting", data="sales.csv")    # doctest: +SKIP
+    """
+
+    name = "time-series-forecasting"
+    rows = "series"
+    answers = "numbers"
+    Config = TimeSeriesForecastingConfig
+    patience_seconds = 120.0
+
+    def check(self, *, trains: bool) -> None:
+        """Refuses a network that is not there, and values that are out of range."""
+        from silmu.steps.design import series
+        from silmu.steps.prepare.settings import SeriesSettings
+
+        network = self.config.network
+        SeriesSettings.of(self.config.of_prepare())
+        series.check(network)
+        decided = series.decided("gru" if network == "auto" else network, self.config.to_dict())
+        if trains:
+            from silmu.steps.train.loop import Training
+
+            Training.of({**decided, "dtype": "fp32"}, fingerprint="")
+
+    def of_collect(self) -> dict[str, Any]:
+        """What collect is told of series beside the columns."""
+        names = ("step", "timezone", "aggregate", "known")
+        return {"series": {name: getattr(self.config, name) for name in names}}
+
+    def network_of(self, dataset: Dataset) -> str:
+        """The gated recurrent network, whatever the series."""
+        return "gru" if self.config.network == "auto" else self.config.network
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """2: windows of the series; what was open of them stands in the settings then."""
+        from silmu.steps.prepare.series import processor_of
+
+        found = super().prepare(dataset)
+        processor = processor_of(found)
+        names = ("prediction_length", "context_length", "season")
+        self.config = self.config.changed({name: getattr(processor, name) for name in names})
+        return found
+
+    def read(self, dataset: Dataset, folder: Path) -> Prepared:
+        """Windows of the series, cut by time and normalised one by one."""
+        from silmu.steps.prepare import prepare_series
+        from silmu.steps.prepare.series import processor_of
+
+        found = prepare_series(dataset, folder, settings=self.config.of_prepare())
+        processor, count = processor_of(found), found.about["windows"]
+        season = f"a season of {processor.season:,}" if processor.season > 1 else "no season"
+        self.tell(
+            f"prepare: {processor.context_length:,} steps are read to tell "
+            f"{processor.prediction_length:,}; {season}"
+        )
+        self.tell(f"prepare: {count['train']:,} windows to learn, {count['validation']:,} to judge")
+        return found
+
+    def decided(self, prepared: Prepared) -> dict[str, Any]:
+        """All settings of training, by the network and the number of windows."""
+        from silmu.steps.design import series
+
+        count = prepared.about["windows"]["train"]
+        return series.decided(self.config.network, self.config.to_dict(), count)
+
+    def space(self, prepared: Prepared | None) -> Space:
+        """What a search may change, which depends on the network."""
+        from silmu.steps.design import series, spaces
+
+        network = "gru" if self.config.network == "auto" else self.config.network
+        return spaces.for_series(network, series.decided(network, self.config.to_dict()))
+
+    def objective(self, network: str, prepared: Prepared, settings: Mapping[str, Any]) -> Any:
+        """The untrained network with the windows of training and validation."""
+        from silmu.steps.design import series
+        from silmu.steps.train.series import SeriesObjective
+
+        return SeriesObjective(series.build(network, prepared, settings), prepared, settings)
+
+    def fit(self, design: Design, prepared: Prepared, **options: Any) -> tuple[Any, Outcome]:
+        """The loop; beside its checkpoints is left how far back gradients reach."""
+        found = super().fit(design, prepared, **options)
+        if self.config.gradients and not int(os.environ.get("RANK", "0")):
+            self._leave_gradients(prepared)
+        return found
+
+    def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
+        """Leaves the model folder of a trained network."""
+        from silmu.steps.train.series import write_model
+
+        return write_model(model, objective, prepared, meta=meta)
+
+    @classmethod
+    def extra(cls, config: Any) -> str:
+        """Which extra design and train need."""
+        del config
+        return "train"
+
+    def _leave_gradients(self, prepared: Prepared) -> None:
+        from silmu import store
+        from silmu.steps.train import series_gradients
+
+        path = self.folder / "4-train" / series_gradients.FILE
+        if path.exists():
+            return
+        found = series_gradients.measure(prepared, seed=self.config.seed)
+        store.write_file(path, json.dumps(found, indent=1).encode() + b"\n")

@@ -1,0 +1,1 @@
+"""What silmu uses of statsmodels, which comes without types."""
