@@ -33,8 +33,10 @@ SHOWN = {
     "boosted_trees": "boosted trees",
     "linear": "linear model",
     "k_nearest": "nearest neighbours",
+    "naive": "last value",
+    "seasonal_naive": "last season",
 }
-SIMPLEST = ("majority", "median", "mean")
+SIMPLEST = ("majority", "median", "mean", "naive")
 
 
 def measure(name: str, seeds: list[int], more: list[str]) -> None:

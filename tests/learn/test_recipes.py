@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from silmu import registry
-from silmu.steps.design.plan import FOR_IMAGES, FOR_TABLES, FROM_NOTHING, probed
+from silmu.steps.design.plan import FOR_IMAGES, FOR_SERIES, FOR_TABLES, FROM_NOTHING, probed
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*/*.toml"))
@@ -28,7 +28,11 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
     config = getattr(registry.task_module(task), name).Config().changed(settings)
     assert config.data
     model = probed(config.network) or config.network
-    kinds = {"text-classification": FROM_NOTHING, "image-classification": FOR_IMAGES}
+    kinds = {
+        "text-classification": FROM_NOTHING,
+        "image-classification": FOR_IMAGES,
+        "time-series-forecasting": FOR_SERIES,
+    }
     assert model in kinds.get(task, FOR_TABLES) or model.startswith("package:")
 
 
@@ -39,6 +43,7 @@ def test_a_recipe_can_be_followed(recipe: Path) -> None:
         ("tabular-classification", FOR_TABLES),
         ("tabular-regression", FOR_TABLES),
         ("image-classification", FOR_IMAGES),
+        ("time-series-forecasting", FOR_SERIES),
     ],
 )
 def test_there_is_a_recipe_for_every_network(task: str, networks: tuple[str, ...]) -> None:

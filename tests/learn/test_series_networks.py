@@ -228,6 +228,21 @@ def test_a_causal_filter_does_not_look_ahead() -> None:
         assert not torch.equal(block(x)[..., 20:], block(later)[..., 20:])
 
 
+@pytest.mark.parametrize("context", [1, 2, 16, 29, 30])
+def test_a_step_left_out_is_one_that_dilated_filters_do_not_take(context: int) -> None:
+    found = network(kind="tcn", context_length=context, num_layers=4, kernel_size=3)
+    assert isinstance(found.body, series.Convolutions)
+    x = torch.randn(2, context, 12)
+    dilated = x.transpose(1, 2)
+    for i, block in enumerate(found.body.blocks):
+        inner = dilated
+        for conv in (block.conv1, block.conv2):
+            padded = torch.nn.functional.pad(inner, (2 << i, 0))
+            inner = torch.conv1d(padded, conv.weight, conv.bias, dilation=1 << i).relu()
+        dilated = (dilated + inner).relu()
+    torch.testing.assert_close(found.body(x), dilated[..., -1], rtol=1e-4, atol=1e-4)
+
+
 def test_an_unknown_series_learns_too() -> None:
     found = network(kind="gru", num_series=3).train()
     given = feeds(found.config, 200)

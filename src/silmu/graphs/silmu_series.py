@@ -109,17 +109,19 @@ def _gates(array: NDArray[Any], order: list[int]) -> NDArray[Any]:
 
 def _convolutions(g: Graph, config: Config, x: Value) -> Value:
     size, kernel = config.size("hidden_size"), config.size("kernel_size", most=_LONGEST)
+    length = config.size("context_length")
     x = g.node("Transpose", x, perm=[0, 2, 1])
     for i in range(config.size("num_layers", most=24)):
         found = x
         for name in (f"body.blocks.{i}.conv1", f"body.blocks.{i}.conv2"):
             weight = g.weight(f"{name}.weight", shape=(size, size, kernel))
-            before = [(kernel - 1) << i, 0]
-            found = g.node(
-                "Conv", found, weight, g.bias(name, size=size), pads=before, dilations=[1 << i]
-            )
-            found = g.node("Relu", found)
+            bias = g.bias(name, size=size)
+            found = g.node("Relu", g.node("Conv", found, weight, bias, pads=[kernel - 1, 0]))
         x = g.node("Relu", g.node("Add", x, found))
+        # Every second step, the last one among them: the next block takes no other.
+        first, end, axis = ([(length - 1) % 2], [length], [2])
+        x = g.node("Slice", x, *(g.constant(one) for one in (first, end, axis, [2])))
+        length = (length + 1) // 2
     return g.node("Gather", x, g.constant(-1), axis=2)
 
 

@@ -238,31 +238,36 @@ class Recurrence(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """(rows, context, size) -> (rows, size), what the last step has come to know."""
+    """(rows, context, size) -> (rows, size), what the last step has come to know.
+
+    Block i takes every 2^i-th step, counted from the last. No other step reaches the last one, so
+    after each block every second step is left out, and the next one takes neighbours.
+    """
 
     def __init__(self, config: SeriesConfig) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, 2**i) for i in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
 
     def forward(self, x: Tensor) -> Tensor:
         """One block after another, each reaching twice as far."""
         x = x.transpose(1, 2)
         for block in self.blocks:
             x = block(x)
+            x = x[..., (x.shape[-1] - 1) % 2 :: 2]
         return self.dropout(x[..., -1])
 
 
 class Block(nn.Module):
     """Two causal convolutions, and what was given added to what they found."""
 
-    def __init__(self, config: SeriesConfig, dilation: int) -> None:
+    def __init__(self, config: SeriesConfig) -> None:
         super().__init__()
         size, kernel = config.hidden_size, config.kernel_size
-        self.before = (kernel - 1) * dilation
+        self.before = kernel - 1
         self.dropout = nn.Dropout(config.dropout)
-        self.conv1 = nn.Conv1d(size, size, kernel, dilation=dilation)
-        self.conv2 = nn.Conv1d(size, size, kernel, dilation=dilation)
+        self.conv1 = nn.Conv1d(size, size, kernel)
+        self.conv2 = nn.Conv1d(size, size, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, size, context) -> the same, without a look ahead."""

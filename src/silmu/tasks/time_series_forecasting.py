@@ -88,7 +88,7 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         network = self.config.network
         SeriesSettings.of(self.config.of_prepare())
         series.check(network)
-        decided = series.decided("gru" if network == "auto" else network, self.config.to_dict())
+        decided = series.decided(network, self.config.to_dict())
         if trains:
             from silmu.steps.train.loop import Training
 
@@ -100,8 +100,10 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         return {"series": {name: getattr(self.config, name) for name in names}}
 
     def network_of(self, dataset: Dataset) -> str:
-        """The gated recurrent network, whatever the series."""
-        return "gru" if self.config.network == "auto" else self.config.network
+        """The temporal convolutions, whatever the series."""
+        from silmu.steps.design import series_defaults
+
+        return series_defaults.DEFAULT if self.config.network == "auto" else self.config.network
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """2: windows of the series; what was open of them stands in the settings then."""
@@ -132,15 +134,16 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         """All settings of training, by the network and the number of windows."""
         from silmu.steps.design import series
 
-        count = prepared.about["windows"]["train"]
-        return series.decided(self.config.network, self.config.to_dict(), count)
+        config, count = self.config, prepared.about["windows"]["train"]
+        return series.decided(config.network, config.to_dict(), count, config.context_length)
 
     def space(self, prepared: Prepared | None) -> Space:
         """What a search may change, which depends on the network."""
         from silmu.steps.design import series, spaces
 
-        network = "gru" if self.config.network == "auto" else self.config.network
-        return spaces.for_series(network, series.decided(network, self.config.to_dict()))
+        config, count = self.config, prepared and prepared.about["windows"]["train"]
+        decided = series.decided(config.network, config.to_dict(), count, config.context_length)
+        return spaces.for_series(config.network, decided)
 
     def objective(self, network: str, prepared: Prepared, settings: Mapping[str, Any]) -> Any:
         """The untrained network with the windows of training and validation."""

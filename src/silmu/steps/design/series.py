@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from silmu.errors import UnknownNameError, UsageError
-from silmu.steps.design import series_lines
+from silmu.steps.design import series_defaults, series_lines
 from silmu.steps.design.plan import FOR_SERIES
 
 if TYPE_CHECKING:
@@ -22,41 +22,6 @@ if TYPE_CHECKING:
 HEADS = ("quantiles", "student_t")
 OF_TRANSFORMERS = {"patchtst": "student_t", "transformer": "quantiles"}
 """Networks that are transformers' own, and what they tell, the second of its trajectories."""
-
-TRAINING: dict[str, Any] = {
-    "epochs": 200,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "weight_decay": 1e-3,
-    "warmup": 0.05,
-    "schedule": "cosine",
-    "average": None,
-    "patience": 12,
-    "evaluations": 1,
-    "dropout": 0.1,
-    "bucket": False,
-    "head": "quantiles",
-}
-"""How series are learnt unless settings say otherwise."""
-
-OF_KIND: dict[str, dict[str, Any]] = {
-    "rnn": {"hidden_size": 64, "num_layers": 1},
-    "lstm": {"hidden_size": 64, "num_layers": 1},
-    "gru": {"hidden_size": 64, "num_layers": 1},
-    "tcn": {"hidden_size": 32, "num_layers": 5, "kernel_size": 3},
-    "dlinear": {"hidden_size": 1, "num_layers": 1, "kernel_size": 25, "dropout": 0.0},
-    "patchtst": {"hidden_size": 64, "num_layers": 3, "head": "student_t"},
-    "transformer": {"hidden_size": 32, "num_layers": 2},
-}
-"""What of it is special to a network."""
-
-STEPS_BETWEEN = 100
-"""About so many steps lie between two validations."""
-
-MOST_STEPS, PATIENT_STEPS = 4000, 250
-"""So many steps are learnt at most, and so many without a gain, however few the windows are."""
-
-MANY_WINDOWS, LARGE_BATCH = 20_000, 128
 
 
 def check(network: str) -> None:
@@ -73,42 +38,46 @@ def check(network: str) -> None:
 
 
 def decided(
-    network: str, given: Mapping[str, Any], num_windows: int | None = None
+    network: str,
+    given: Mapping[str, Any],
+    num_windows: int | None = None,
+    context_length: int | None = None,
 ) -> dict[str, Any]:
     """The settings of training: those that are given, defaults for the rest.
 
     Args:
-        network: one of FOR_SERIES.
+        network: one of FOR_SERIES, or `auto`.
         given: by name; what is None is decided here.
         num_windows: of the training part.
+        context_length: steps that are read.
 
     Raises:
         UsageError: the network has no such head.
     """
+    kind = series_defaults.DEFAULT if network == "auto" else network
     chosen = {name: value for name, value in given.items() if value is not None}
-    found = {**given, "kernel_size": 3, **TRAINING, **OF_KIND[network], **chosen}
+    found = {**given, **series_defaults.TRAINING, **series_defaults.OF_KIND[kind], **chosen}
     if found["dtype"] == "auto":
         found["dtype"] = "fp32"  # so small a network gains nothing by less
     head = found["head"]
     if head not in HEADS:
         raise UsageError(f"head is {head!r}; it may be {', '.join(HEADS)}")
-    if head != OF_TRANSFORMERS.get(network, head):
+    if head != OF_TRANSFORMERS.get(kind, head):
         raise UsageError(
-            f"head is {head!r}, and {network} is transformers' own, whose head is "
-            f"{OF_TRANSFORMERS[network]}",
+            f"head is {head!r}, and {kind} is transformers' own, whose head is "
+            f"{OF_TRANSFORMERS[kind]}",
             hint="leave it out, or take another --network",
         )
-    if num_windows:
-        if num_windows > MANY_WINDOWS and "batch_size" not in chosen:
-            found["batch_size"] = LARGE_BATCH
-        per_epoch = -(-num_windows // found["batch_size"])
-        decided_by_size = {
-            "evaluations": max(1, round(per_epoch / STEPS_BETWEEN)),
-            "epochs": max(MOST_STEPS // per_epoch, 2),
-            "patience": max(TRAINING["patience"], -(-PATIENT_STEPS // per_epoch)),
-        }
-        found |= {k: v for k, v in decided_by_size.items() if k not in chosen}
-    return found
+    layers = series_defaults.blocks(context_length or 1, found["kernel_size"])
+    size = found["batch_size"]
+    per_epoch = -(-(num_windows or size) // size)
+    steps = series_defaults.steps(kind, num_windows or size, size)
+    by_size = {
+        "evaluations": max(1, round(per_epoch / series_defaults.STEPS_BETWEEN)),
+        "epochs": -(-steps // per_epoch),
+        "num_layers": found["num_layers"] or layers,
+    }
+    return found | {name: value for name, value in by_size.items() if name not in chosen}
 
 
 def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
