@@ -34,6 +34,7 @@ FROZEN = {
     *("--data", "--input", "--target", "--group", "--time", "--network", "--budget", "--output"),
     *("--search", "--config", "--set", "--device", "--dtype", "--seed", "--json"),
     *("-q", "--quiet", "-v", "--verbose", "-h", "--help", "--task", "--revision"),
+    *("--env", "--episodes", "--video"),
 }
 QUESTION = {"question": "Who was it?", "context": "In the end it was Kim."}
 
@@ -159,6 +160,8 @@ def test_the_flags_are_few_and_frozen() -> None:
     assert {name for name in _flags.FLAGS} == {name for name in FROZEN if name[:2] == "--"} - {
         "--help"
     }
+    for flag in ("--env", "--episodes", "--video"):
+        assert [verb for verb in cli.verbs() if flag in cli.Parser(verb).options] == ["use"]
 
 
 def test_a_wrong_verb(run: Run) -> None:

@@ -192,6 +192,11 @@ def test_past_covariates_are_read(models: Path) -> None:
         ("patchtst-flat", {"prediction_length": 6}, InvalidModelError),
         ("patchtst-flat", {"num_hidden_layers": 1}, InvalidModelError),
         ("patchtst-flat", {"num_attention_heads": 3}, InvalidModelError),
+        ("patchtst-flat", {"context_length": 1 << 24, "patch_length": 1 << 23}, InvalidModelError),
+        ("series-transformer", {"context_length": 1 << 24}, InvalidModelError),
+        ("series-transformer", {"prediction_length": 1 << 24}, InvalidModelError),
+        ("series-transformer", {"lags_sequence": [1 << 20]}, InvalidModelError),
+        ("series-transformer", {"lags_sequence": [1] * 400_000}, InvalidModelError),
         ("series-transformer", {"distribution_output": "negative_binomial"}, UnsupportedModelError),
         ("series-transformer", {"input_size": 2}, UnsupportedModelError),
         ("series-transformer", {"prediction_length": None}, InvalidModelError),
@@ -219,6 +224,9 @@ def test_trajectories_without_end_are_refused(number: Any, models: Path) -> None
     sessions = [graphs.open_session(opened, head) for head in (HEAD, DECODER)]
     with pytest.raises(InvalidModelError, match="num_parallel_samples"):
         Sampler.of(opened.config | {"num_parallel_samples": number}, *sessions)
+    long = opened.config | {"num_parallel_samples": 100_000, "prediction_length": 200}
+    with pytest.raises(InvalidModelError, match="prediction_length = 200, together more than"):
+        Sampler.of(long, *sessions)
 
 
 def test_a_network_that_fills_gaps_is_no_forecaster(copy: Callable[..., Path]) -> None:

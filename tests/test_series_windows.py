@@ -174,7 +174,9 @@ def processor(**settings: Any) -> SeriesProcessor:
 
 
 def with_known(own: SeriesProcessor, known: int) -> SeriesProcessor:
-    return replace(own, known=tuple(Number(f"k{i}", 0.0, 1.0, False) for i in range(known)))
+    several = tuple(Number(f"k{i}", 0.0, 1.0, False) for i in range(known))
+    layout = replace(own.layout, input=tuple(one.name for one in several))
+    return replace(own, known=several, layout=layout)
 
 
 @pytest.mark.parametrize("normalise", ["standard", "mean", "none"])
@@ -306,6 +308,18 @@ def test_covariates_are_sorted_by_what_is_known_of_them() -> None:
         series_models.fitted(long_rows(), LONG, known=("rain",))
 
 
+@pytest.mark.parametrize(("mark", "kind"), [("Christmas", "Category"), (1.0, "Number")])
+def test_a_mark_of_some_days_that_is_else_empty_changes(mark: Any, kind: str) -> None:
+    columns = long_rows()
+    columns["holiday"] = [mark if one == "yes" else None for one in columns["holiday"]]
+    own = series_models.fitted(columns, LONG)
+    (holiday,) = own.known
+    assert (holiday.name, type(holiday).__name__, holiday.indicator) == ("holiday", kind, True)
+    # The kind of a shop is the same where a cell of it was left empty.
+    columns["kind"][3] = None
+    assert [one.name for one in series_models.fitted(columns, LONG).static] == ["kind"]
+
+
 def test_nothing_after_what_may_be_seen_is_fitted() -> None:
     columns = long_rows()
     changed = {name: list(cells) for name, cells in columns.items()}
@@ -330,7 +344,7 @@ def test_tracks_of_a_series() -> None:
     assert tracks[0].time_features[27, 6:8].tolist() == [0, 1]
     unknown = own.tracks(replace(shops[1], name="C"), 3)
     assert unknown.static_categorical.tolist() == [0]
-    assert unknown.scale == pytest.approx(own.scale["B"])
+    assert unknown.scale == 0
     with pytest.raises(
         InputError, match="the covariate `holiday` of `A` is not given for 2023-02-"
     ):
@@ -429,7 +443,7 @@ def test_quantiles_are_sorted_stretched_and_averaged() -> None:
     wide = own.with_outcome(spread).told(np.broadcast_to(given, (2, 3, 9)), windows)
     told = own.inward(windows, wide.quantiles)[0, 0]
     assert np.allclose(told, [-4, -3, -2, -1, 0, 0.25, 0.5, 0.75, 1])
-    assert np.allclose(wide.mean, wide.quantiles.mean(axis=-1))
+    assert np.allclose(wide.mean, found.mean)  # a spread moves no mean
 
 
 def test_a_t_distribution() -> None:

@@ -18,6 +18,7 @@ import pytest
 import series_models
 import silmu
 from silmu import cli
+from silmu.runtime.series.frame import Layout
 from test_series_windows import LAYOUT, LONG, long_rows, rows
 
 COLUMNS = ["time", "mean", *(f"0.{i}" for i in range(1, 10))]
@@ -219,6 +220,16 @@ def test_numbers_of_stdin_and_of_arguments(run: Run, one: str) -> None:
     assert run(one, "[3, 4.5, 6]", "[1]", "-q").out == several.out
 
 
+def test_an_empty_line_between_others_is_a_step_without_a_value(run: Run, tmp_path: Path) -> None:
+    own = series_models.fitted(
+        {"sold": [float(i % 5) for i in range(40)]}, Layout(target=("sold",))
+    )
+    folder = series_models.write(tmp_path / "m", own, "rnn")
+    found = run(folder, "-", stdin="3\n\n4.5\n6\n\n\n").out
+    assert found == run(folder, "[3, null, 4.5, 6]").out != run(folder, "[3, 4.5, 6]").out
+    assert run(folder, "-", stdin="sold\n3\n\n4.5\n6\n\n").out == found
+
+
 def test_what_cannot_be_answered_is_told_beside_what_can(run: Run, one: str) -> None:
     done = run(one, "[1, 2]", "3", "[]", '{"sold": [1]}', "--json", "-q")
     assert done.code == 1
@@ -227,6 +238,7 @@ def test_what_cannot_be_answered_is_told_beside_what_can(run: Run, one: str) -> 
     assert "input 2: `3` is neither a JSON array nor a JSON object" in done.err
     assert "input 3: the history is empty" in done.err
     assert "input 4: there is no `day`; there are `sold`" in done.err
+    assert "input 2: `soon` is neither" in run(one, "-", "-q", stdin="[1]\nsoon\n").err
     assert run(one, "-", stdin="").code == 1
     assert run(one, "-", stdin="day,sold\n2024-01-01\n").code == 1
 

@@ -218,8 +218,6 @@ def evaluate(
     extras.require("report")
     from silmu.steps import evaluate as evaluation
     from silmu.steps.collect import collect
-    from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.prepare.prepared import Prepared
 
     path = Path(model)
     folder = path if (path / SETTINGS).is_file() else path.parent
@@ -231,13 +229,15 @@ def evaluate(
                 hint="give --data FILE with rows that it has not seen",
             )
         run = Run(folder, _read_settings(folder / SETTINGS)["task"])
-        dataset = Dataset.open(folder / "1-dataset")
-        prepared = Prepared.open(folder / "2-prepared", dataset)
+        prepared = task_class(run.task).open_prepared(folder)
         return evaluation.evaluate(
             run.model, prepared, folder / "5-report", seconds=run.seconds, settings=run.settings
         )
     names = _columns_of(Path(model))
     kind = _rows_of(Path(model))
+    if kind == "environment":
+        named = {"query": query, "input": input, "target": target}
+        return _evaluate_in(Path(model), data, output, named)
     with _claimed(output, "evaluation", data) as place:
         dataset = collect(
             data,
@@ -250,6 +250,24 @@ def evaluate(
             **(_series_of(Path(model)) if kind == "series" else {}),
         )
         return evaluation.evaluate_data(Path(model), dataset, place / "5-report")
+
+
+def _evaluate_in(
+    model: Path, source: Any, output: str | Path | None, named: Mapping[str, Any]
+) -> Report:
+    """How much a policy earns in another environment than that of its run."""
+    from silmu.steps import evaluate as evaluation
+    from silmu.steps.collect import environments
+
+    if given := [name for name, one in named.items() if one is not None]:
+        raise UsageError(
+            f"{given[0]} is `{named[given[0]]}`; it is for rows, and this model acts in an "
+            "environment",
+            hint="leave it out",
+        )
+    with _claimed(output, "evaluation", source) as place:
+        environment = environments.collect(source, place / "1-dataset")
+        return evaluation.evaluate_data(model, environment, place / "5-report")
 
 
 def _rows_of(model: Path) -> str:
@@ -332,9 +350,7 @@ def _follow(folder: Path, quiet: bool) -> Run:
         UsageError: the first process has made no design in this folder for an hour.
     """
     extras.require("train")
-    from silmu.steps.collect.dataset import Dataset
     from silmu.steps.design.plan import FILE, Design
-    from silmu.steps.prepare.prepared import Prepared
 
     end = time.monotonic() + PATIENCE_SECONDS
     while not (folder / FILE).exists():
@@ -349,7 +365,7 @@ def _follow(folder: Path, quiet: bool) -> Run:
     stored.pop("silmu", None)
     kind = task_class(run.task)
     task = kind(kind.Config().changed(stored), folder, quiet=quiet)
-    prepared = Prepared.open(folder / "2-prepared", Dataset.open(folder / "1-dataset"))
+    prepared = kind.open_prepared(folder)
     design = Design.open(folder)
     assert design is not None
     task.train(design, prepared)

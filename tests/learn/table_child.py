@@ -60,7 +60,7 @@ def main(
     arguments: list[str],
     task: str = "tabular-classification",
     data: Callable[[], Any] = rows,
-    target: str = "y",
+    target: str | None = "y",
     small: Mapping[str, Any] = SMALL,
 ) -> int:
     """Trains on what `data` gives, or goes on with it, and tells what the model folder holds."""

@@ -75,6 +75,7 @@ MAY_WRITE = {
     "steps/train/export.py": {"?.save"},
     "steps/train/tables.py": {"?.save"},
     "runtime/table.py": {"?.save"},
+    "runtime/animation.py": {"?.save"},
     "steps/train/features.py": {"?.save"},
     "steps/train/images.py": {"?.save"},
     "steps/evaluate/image/rasters.py": {"?.save"},
@@ -225,6 +226,11 @@ MAY_IMPORT = {
     "runtime/packages.py": {"importlib.util.find_spec"},
     # What silmu depends on, to say whether it works.
     "cli/doctor.py": {"importlib.import_module"},
+    # The environment that a user names: a file of their own, or what an installed package has.
+    "steps/collect/environments/making.py": {
+        "importlib.import_module",
+        "importlib.util.spec_from_file_location",
+    },
 }
 
 

@@ -61,6 +61,18 @@ def test_a_zone_explains_the_night_without_an_hour(tmp_path: Path) -> None:
     assert kinds(look(wrong, tmp_path / "e")) == {"gaps"}
 
 
+def test_an_hour_that_no_clock_skips_is_to_be_written_otherwise(tmp_path: Path) -> None:
+    made = planted.make("spring", 5)
+    (finding,) = [one for one in look(made, tmp_path / "d") if one.kind == "daylight saving"]
+    assert finding.cure.startswith("`--set timezone=Europe/Berlin`")
+    for row in made.rows:  # 03:00 is missing then, where clocks lack 02:00
+        if row["time"].startswith("2024-03-31 03"):
+            row["time"] = row["time"].replace(" 03", " 02")
+    (finding,) = [one for one in look(made, tmp_path / "e") if one.kind == "daylight saving"]
+    assert finding.cure.startswith("write 02:00 of these nights as 03:00")
+    assert "`--set timezone=Europe/Berlin`" in finding.cure
+
+
 def test_a_covariate_that_is_known_is_told_from_its_values_after_the_end(tmp_path: Path) -> None:
     made = planted.make("same", 5)
     made.rows = [row for row in made.rows if row["shop"] == "north"]

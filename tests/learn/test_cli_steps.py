@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -85,7 +86,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen["last"] = options["until"]
         path = Path("runs/a b-1")
         report = Report(VALUES)
-        return SimpleNamespace(path=path, model=path / "4-model", report=report, design=DESIGN)
+        own = {"task": "text-classification", "report": report, "design": DESIGN}
+        return SimpleNamespace(path=path, model=path / "4-model", **own)
 
     def evaluate(model: Any, **options: Any) -> Report:
         seen.update(model=model, **options)
@@ -101,6 +103,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         **{"kind": "single", "labels": ("no", "yes"), "moved": 1, "max_length": 64},
         counts={"train": 8, "validation": 1, "test": 1},
     )
+    for kind, stand_in in ((Dataset, dataset), (Prepared, prepared)):
+        for word in ("facts", "lines"):
+            setattr(stand_in, word, partial(getattr(kind, word), stand_in))
     monkeypatch.setattr(silmu.run, "train", train)
     monkeypatch.setattr(silmu.run, "evaluate", evaluate)
     monkeypatch.setattr(Dataset, "open", lambda path: dataset)

@@ -110,6 +110,18 @@ GUESSED: dict[str, tuple[dict[str, list[Any]], Roles]] = {
         {"date": days(), "month": [one[5:7] for one in days()], "value": wave()},
         Roles((), ("value",), None, "date"),
     ),
+    "quarters": (
+        {"quarter": [f"{2000 + n // 4}Q{n % 4 + 1}" for n in range(40)], "gdp": wave()},
+        Roles((), ("gdp",), None, "quarter"),
+    ),
+    "names of months": (
+        {"when": [f"{2000 + n // 2} {('Jan', 'Jul')[n % 2]}" for n in range(40)], "sold": wave()},
+        Roles((), ("sold",), None, "when"),
+    ),
+    "seconds since 1970": (
+        {"ts": [1_700_000_000 + 300 * n for n in range(40)], "cpu": wave()},
+        Roles((), ("cpu",), None, "ts"),
+    ),
     "no time": ({"value": wave()}, Roles((), ("value",), None, None)),
     "one symbol": (
         {"date": days(), "symbol": ["AAPL"] * 40, "close": wave()},
@@ -131,6 +143,14 @@ def test_roles_are_guessed_and_said(
     assert all(f"`{one}`" in told for one in roles.target[:3])
     assert roles.group is None or all(f"`{one}`" in told for one in roles.group.split(","))
     assert "--target" in told
+
+
+def test_a_column_that_is_called_a_time_and_is_none_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    months = [f"{('Jan', 'Jul')[n % 2]}-{16 + n // 2}" for n in range(40)]
+    assert gathered({"Month": months, "sold": wave()}, tmp_path).roles.time is None
+    assert "for `Month` holds no times that can be read, such as 'Jan-16'" in caplog.text
 
 
 def test_roles_that_are_given_are_taken_and_nothing_is_said(

@@ -183,6 +183,17 @@ def test_few_blocks_are_shorter_and_the_reader_is_told() -> None:
     assert blocks.metric("interval_coverage", 1.0, np.ones(50), 12).low < 0.6
 
 
+def test_one_block_tells_no_difference() -> None:
+    one = history(np.array([1.0, 2.0, 4.0, 8.0, 9.0]), 4)
+    windows = windows_of(one, horizon=1)
+    unit = Unit.of([one], 1, ())
+    naive = simple.naive([one], 1)
+    own, others = judge(windows, Said(np.full((1, 1), 5.0)), {"naive": naive}, unit, 0)
+    told = own.against(others["naive"], unit.metric, "naive")
+    assert told["verdict"] == "no clear difference"
+    assert "one block" in told["sentence"]
+
+
 # ── simpler forecasts ──────────────────────────────────────────────────────────────────────────
 
 

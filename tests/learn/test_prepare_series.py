@@ -152,6 +152,7 @@ def test_cuts_leave_room_for_windows() -> None:
     found = cut([line(5, 100)], 10, 0.15, 0.15, 0)
     assert found == Cuts(65, 85)
     assert cut([line(0, 1000)], 10, 0.1, 0.2, 5) == Cuts(695, 800, 5)
+    assert cut([line(0, 1000)], 10, 0.1, 0.4, 0) == Cuts(500, 600), "as much as was asked for"
     with pytest.raises(InputError, match=r"--set prediction_length=9") as error:
         cut([line(0, 40)], 10, 0.15, 0.15, 0)
     assert "40 steps, and at least 41" in str(error.value)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import kills
 import torch
 from drawn import SHAPES, pictures
 from image_child import SMALL
@@ -368,20 +366,8 @@ def test_samples_are_as_in_training(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def memory() -> Iterator[Path]:
-    """A folder in memory, where there is one: a kill is no power cut, and flushing takes long."""
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def child(memory: Path) -> Iterator[Trainings]:
-    if sys.platform == "win32":
-        pytest.skip("a process is forked, which Windows does not do")
-    trainings = Trainings(memory, CHILD)
-    yield trainings
-    trainings.close()
+def child() -> Iterator[Trainings]:
+    yield from kills.trainings(CHILD)
 
 
 @pytest.fixture(scope="module")
@@ -390,17 +376,7 @@ def whole(child: Trainings) -> Done:
 
 
 def test_a_kill_anywhere_changes_nothing(child: Trainings, whole: Done) -> None:
-    steps = ("1-dataset", "2-prepared", "3-design", "4-train", "4-model")
-    ends = [max(n for n, one in enumerate(whole.trace, 1) if name in one) for name in steps]
-    assert ends == sorted(ends)
-    for name, before, end in zip(steps, [0, *ends], ends, strict=False):
-        n = (before + end) // 2
-        folder = child.folder / f"{name}-{n}"
-        killed = child(folder, fail=f"*:{n}:kill")
-        assert killed.code == -signal.SIGKILL, (name, n)
-        resumed = child(folder)
-        assert resumed.model == whole.model, (name, n)
-        assert resumed.begun, (name, n)
+    kills.kill_in_each_step(child, whole)
 
 
 def test_workers_change_nothing(child: Trainings, whole: Done) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import kills
 import torch
 from table_child import SMALL, digest, rows
 from test_train_kills import Done, Trainings
@@ -307,20 +306,8 @@ def test_pieces_of_a_line_are_never_too_narrow() -> None:
 
 
 @pytest.fixture(scope="module")
-def memory() -> Iterator[Path]:
-    """A folder in memory, where there is one: a kill is no power cut, and flushing takes long."""
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def child(memory: Path) -> Iterator[Trainings]:
-    if sys.platform == "win32":
-        pytest.skip("there is no fork")
-    trainings = Trainings(memory, CHILD)
-    yield trainings
-    trainings.close()
+def child() -> Iterator[Trainings]:
+    yield from kills.trainings(CHILD)
 
 
 @pytest.fixture(scope="module")
@@ -330,18 +317,7 @@ def whole(child: Trainings) -> Done:
 
 
 def test_a_kill_anywhere_changes_nothing(child: Trainings, whole: Done) -> None:
-    steps = ("1-dataset", "2-prepared", "3-design", "4-train", "4-model")
-    ends = [max(n for n, one in enumerate(whole.trace, 1) if name in one) for name in steps]
-    assert ends == sorted(ends)
-    for name, before, end in zip(steps, [0, *ends], ends, strict=False):
-        for n in ((before + end) // 2, end):
-            folder = child.folder / f"{name}-{n}"
-            killed = child(folder, fail=f"*:{n}:kill")
-            assert killed.code == -signal.SIGKILL, (name, n)
-            resumed = child(folder)
-            assert resumed.model == whole.model, (name, n)
-            assert resumed.begun, (name, n)
-            assert list(folder.rglob(".tmp-*")) == [], (name, n)
+    kills.kill_in_each_step(child, whole, ends=True)
 
 
 def test_killed_again_and_again(child: Trainings, whole: Done) -> None:

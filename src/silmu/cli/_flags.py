@@ -32,6 +32,12 @@ FLAGS: dict[str, dict[str, Any]] = {
         "type": int,
         "help": "how many settings are tried, the default ones first; --budget is for all of them",
     },
+    "--env": {
+        "metavar": "ID",
+        "help": "an environment that a policy acts in: an id of gymnasium, or file.py:name",
+    },
+    "--episodes": {"metavar": "N", "type": int, "help": "how many episodes of it"},
+    "--video": {"metavar": "FILE", "help": "where to write what is seen of them: .webp or .png"},
     "--output": {"metavar": "PATH", "help": "where to write what comes out"},
     "--config": {"metavar": "FILE", "help": "settings as TOML: a recipe, or a run.toml"},
     "--set": {

@@ -209,8 +209,10 @@ def _table(lines: Iterable[str | InputError]) -> Any:
         if isinstance(line, InputError):
             return line
         texts.append(line)
+    while not texts[-1].strip():  # what is empty between others is a step without a value
+        texts.pop()
     if _is_number(texts[0]):
-        return [text.strip() for text in texts if text.strip()]
+        return [text.strip() for text in texts]
     marks = f",{_rows.OTHERS}"
     mark = max(marks, key=texts[0].count)
     csv.field_size_limit(2**31 - 1)
@@ -222,12 +224,16 @@ def _table(lines: Iterable[str | InputError]) -> Any:
             return InputError(f"stdin has two columns of the same name: {', '.join(names)}")
         columns = {name: [] for name in names}
         for cells in table:
-            if cells and len(cells) != len(names):
+            if not cells:
+                if len(names) > 1:
+                    continue
+                cells = [""]
+            if len(cells) != len(names):
                 return InputError(
                     f"line {table.line_num} of stdin has {len(cells)} cells, and the first line "
                     f"names {len(names)} columns"
                 )
-            for name, cell in zip(names, cells, strict=False):
+            for name, cell in zip(names, cells, strict=True):
                 columns[name].append(cell)
     except csv.Error as error:
         return InputError(f"line {table.line_num} of stdin: {error}")
@@ -242,7 +248,7 @@ def _parsed(text: str) -> Any:
     if isinstance(given, list | dict):
         return cast("Any", given)
     return InputError(
-        f"`{text:.40}` is neither a JSON array nor a JSON object",
+        f"`{text.strip():.40}` is neither a JSON array nor a JSON object",
         hint='a history is [21.3, 22.0, ...], or {"time": [...], "price": [...]}; a file goes to '
         "--data",
     )

@@ -4,6 +4,7 @@
   silmu check tabular-classification --data train.csv --target survived
   silmu check image-classification --data pictures/
   silmu check time-series-forecasting --data sales.csv --time day --target sold --group store
+  silmu check reinforcement-learning --data maze.py:Maze
   silmu check tabular-regression --data sales.csv,stores.csv --target amount \\
     --set query="SELECT * FROM sales JOIN stores USING (store)"
 
@@ -13,16 +14,20 @@ splits that the data gives; in a table also for levels that are written in sever
 with a text among them, mixed units and outliers; of pictures also for broken and blank ones, wrong
 endings, copies that were resized or cut, and labels that the size or the border tells; of series
 for gaps, uneven steps, clocks that are put forward, outliers, shifts of the level, zeros and codes
-that stand for none, and covariates that hold what is to be told. Nothing is changed. The exit code
-is 1 if something is wrong; a note leaves it at 0.
+that stand for none, and covariates that hold what is to be told. An environment is tried out
+against gymnasium's contract: shapes, types and numbers that are none, exceptions, episodes that
+never end, and whether the same seed and actions give the same again. Nothing is changed. The exit
+code is 1 if something is wrong; a note leaves it at 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import secrets
+import sys
 from typing import TYPE_CHECKING, Any
 
 from silmu import extras, registry, store
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
 
 OF_SERIES = ("step", "timezone", "aggregate", "known")
 """Settings that series have, as `collect` takes them."""
+
+OF_ENVIRONMENTS = ("kwargs", "max_episode_steps")
+"""Settings that environments have, as `collect` takes them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +56,12 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise UsageError("no data was given", hint=f"`silmu check {task} --data FILE`")
     settings = _flags.settings(args.set)
-    query = settings.pop("query", None)
     from silmu.run import task_class
 
     kind = task_class(task)
+    if kind.rows == "environment":
+        return _environment(args, task, settings)
+    query = settings.pop("query", None)
     allowed = OF_SERIES if kind.rows == "series" else ()
     for name in settings:
         if name not in allowed:
@@ -88,11 +98,36 @@ def run(args: argparse.Namespace) -> int:
     return NO if any(one["severity"] == "wrong" for one in found) else DONE
 
 
+def _environment(args: argparse.Namespace, task: str, settings: dict[str, Any]) -> int:
+    """Tries an environment out."""
+    for name in ("input", "target", "group", "time"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} is of columns; {task} learns from an environment")
+    for name in settings:
+        if name not in OF_ENVIRONMENTS:
+            told = ", ".join(OF_ENVIRONMENTS)
+            raise UnknownNameError(f"check has no setting `{name}`; there are {told}")
+    extras.require("rl")
+    from silmu.steps.collect import environments
+
+    with contextlib.redirect_stdout(sys.stderr):  # what the environment itself prints
+        findings = environments.check(args.data, settings=settings)
+    found = [dataclasses.asdict(finding) for finding in findings]
+    if args.json:
+        answer(json.dumps({"environment": args.data, "findings": found}))
+    else:
+        answer("\n\n".join([f"{args.data}: {_summary(found)}", *map(_paragraph, found)]))
+    return NO if any(one["severity"] == "wrong" for one in found) else DONE
+
+
 def _told(rows: int, found: Sequence[dict[str, Any]]) -> str:
+    return "\n\n".join([f"{rows:,} rows: {_summary(found)}", *map(_paragraph, found)])
+
+
+def _summary(found: Sequence[dict[str, Any]]) -> str:
     wrong = sum(one["severity"] == "wrong" for one in found)
     notes = len(found) - wrong
-    summary = f"{rows:,} rows: {wrong or 'nothing'} wrong, {notes} note{'' if notes == 1 else 's'}"
-    return "\n\n".join([summary, *map(_paragraph, found)])
+    return f"{wrong or 'nothing'} wrong, {notes} note{'' if notes == 1 else 's'}"
 
 
 def _paragraph(finding: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from silmu.cli import DONE, _steps, answer, tell
 
@@ -25,40 +27,25 @@ def run(args: argparse.Namespace) -> int:
     is_old = _steps.is_done(args, "1-dataset")
     done = _steps.go(args, "collect")
 
-    from silmu.steps.collect import series
-    from silmu.steps.collect.dataset import Dataset
+    from silmu.run import task_class
 
-    dataset = Dataset.open(done.path / "1-dataset")
-    about, roles = dataset.series, dataset.roles
-    dropped = {drop.reason: drop.count for drop in dataset.dropped}
+    dataset = task_class(done.task).open_dataset(done.path)
     if args.json:
-        told = {
-            "source": dataset.source,
-            "fingerprint": dataset.fingerprint,
-            "rows_in": dataset.rows_in,
-            "rows": dataset.num_rows,
-            "dropped": dropped,
-            "input": list(roles.input),
-            "target": list(roles.target),
-        }
-        if about is not None:
-            told |= {"group": roles.group, "time": roles.time, "series": about}
-        answer(json.dumps({"run": str(done.path), "dataset": told}, ensure_ascii=False))
+        told = {"run": str(done.path), "dataset": dataset.facts()}
+        answer(json.dumps(told, ensure_ascii=False))
         return DONE
-    if is_old and not args.quiet:
-        kept, all_dropped = dataset.num_rows, sum(dropped.values())
-        tell(f"collect: {dataset.rows_in:,} rows = {kept:,} kept + {all_dropped:,} dropped")
-        for reason, count in dropped.items():
-            tell(f"collect: dropped {count:,}: {reason}")
-        for line in series.told(dataset) if about is not None else ():
-            tell(f"collect: {line}")
     if not args.quiet:
-        for role in ("time", "group") if about is not None else ():
-            if (name := getattr(roles, role)) is not None:
-                tell(f"collect: {role}: {name}")
-        for role in ("input", "target"):
-            if (names := getattr(roles, role)) or about is None:
-                tell(f"collect: {role}: {', '.join(names)}")
+        lines = [*(dataset.lines() if is_old else ()), *_roles(dataset)]
+        for line in lines:
+            tell(f"collect: {line}")
     answer(str(done.path))
     _steps.tell_next(args, "silmu", "prepare", done.path)
     return DONE
+
+
+def _roles(dataset: Any) -> Iterator[str]:
+    """Which columns are what, where there are any."""
+    facts = dataset.facts()
+    for role in ("time", "group", "input", "target"):
+        if named := facts.get(role):
+            yield f"{role}: {named if isinstance(named, str) else ', '.join(named)}"

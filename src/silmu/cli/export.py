@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise UnsupportedModelError(
             f"`{args.model}` is an ONNX graph already; export makes one of safetensors"
         )
-    if full.rows in ("table", "series"):
+    if full.rows in ("table", "series", "environment"):
         raise UnsupportedModelError(
             f"`{args.model}` is for {full.task}, and export is for models of texts and pictures",
             hint="`silmu train` wrote its graph already, as onnx/model.onnx",

@@ -24,29 +24,17 @@ def run(args: argparse.Namespace) -> int:
     is_old = _steps.is_done(args, "2-prepared")
     done = _steps.go(args, "prepare")
 
-    from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.prepare.prepared import Prepared
+    from silmu.run import task_class
 
-    prepared = Prepared.open(done.path / "2-prepared", Dataset.open(done.path / "1-dataset"))
+    prepared = task_class(done.task).open_prepared(done.path)
     if args.json:
-        told = {
-            "kind": prepared.kind,
-            "labels": list(prepared.labels),
-            "counts": prepared.counts,
-            "moved": prepared.moved,
-            "max_length": prepared.max_length,
-        }
-        answer(json.dumps({"run": str(done.path), "prepared": told}, ensure_ascii=False))
+        told = {"run": str(done.path), "prepared": prepared.facts()}
+        answer(json.dumps(told, ensure_ascii=False))
         return DONE
-    if is_old and not args.quiet:
-        counts = ", ".join(f"{count:,} {split}" for split, count in prepared.counts.items())
-        tell(f"prepare: {counts}; {prepared.moved:,} duplicates kept with their first")
     if not args.quiet:
-        if prepared.labels:
-            more = f" and {len(prepared.labels) - 12} more" if len(prepared.labels) > 12 else ""
-            tell(f"prepare: labels ({prepared.kind}): {', '.join(prepared.labels[:12])}{more}")
-        if prepared.max_length:
-            tell(f"prepare: texts are read up to {prepared.max_length:,} tokens")
+        # What a step has just told is not told again.
+        for line in prepared.lines() if is_old else prepared.lines()[1:]:
+            tell(f"prepare: {line}")
     answer(str(done.path))
     _steps.tell_next(args, "silmu", "design", done.path)
     return DONE

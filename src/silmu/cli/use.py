@@ -30,6 +30,11 @@ that are called otherwise than in training; rows at the end without a target, or
   silmu use MODEL - < history.csv                   a line of JSON for each series
   silmu use MODEL '[112, 118, 132, 129]'
 
+A policy takes observations, one a line, or acts in an environment by itself:
+
+  silmu use MODEL '[0.01, -0.02, 0.03, 0.04]'
+  silmu use MODEL --env CartPole-v1 --episodes 5 --video out.webp
+
 A cell that looks like none of the training is told in `flags`, beside the answer; --set odd=error
 refuses its row instead, and odd=impute takes it for missing.
 
@@ -50,7 +55,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from silmu.cli import DONE, NO, _flags, _words, answer, tell
+from silmu.cli import DONE, NO, _environments, _flags, _words, answer, tell
 from silmu.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         *("--task", "--data", "--input", "--target", "--group", "--time", "--output", "--set"),
         *("--revision", "--device", "--dtype", "--seed", "--json"),
+        *("--env", "--episodes", "--video"),
     )
 
 
@@ -74,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """Answers all that is given, in its order."""
     _check(args)
     settings = _flags.settings(args.set)
+    if args.env is not None:
+        return _environments.play(args, settings, opened)
     if args.data is None:
         asked = opened(args, settings)
         return _print(args, _each(asked, asked.of_texts(args.texts)), asked)
@@ -134,6 +142,8 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
         return Images(pipe, settings, args.input)
     if pipe.rows == "series":
         return Series(pipe, settings, names, args.input)
+    if pipe.rows == "environment":
+        return _environments.Observations(pipe, settings, data=getattr(args, "data", None))
     declared = registry.pipelines().get(pipe.task)
     fields = tuple(declared.constants.get("FIELDS", ())) if declared else ()
     return Texts(pipe, settings, fields, args.input)
@@ -188,6 +198,9 @@ def _alone(pipe: Any, given: Any, settings: dict[str, Any]) -> Any:
 
 
 def _check(args: argparse.Namespace) -> None:
+    _environments.check(args)
+    if args.env is not None:
+        return
     if args.data is None:
         for name in ("input", "output"):
             if getattr(args, name) is not None:

@@ -20,6 +20,8 @@ DTYPES = ("fp32",)
 
 _ENCODER = "model.encoder"
 _NORMS = ("batchnorm", "layernorm")
+_MOST = 1 << 22
+"""Numbers that the patches of a window have together."""
 
 
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
@@ -72,6 +74,11 @@ def _embed(g: Graph, config: Config, x: Value, hidden: int, context: int) -> tup
             f"which must be below context_length = {context}"
         )
     number = (context - length) // stride + 1
+    if number * length > _MOST:
+        raise InvalidModelError(
+            f"config.json of `{config.name}` cuts {context:,} steps into {number:,} patches of "
+            f"{length:,}, which are more than {_MOST:,} numbers"
+        )
     first = context - length - stride * (number - 1)
     places = first + stride * np.arange(number)[:, None] + np.arange(length)
     patches = g.node("Gather", x, g.table("silmu.patches", places.astype(np.int64)), axis=1)

@@ -153,21 +153,28 @@ def _lines(g: Graph, config: Config, past: Value) -> Value:
     outputs = config.size("outputs")
     shape = (steps * outputs, context)
     trend, rest = (g.array(f"lines.{name}.weight", shape=shape) for name in ("trend", "rest"))
-    smooth = _moving_average(context, config.size("kernel_size", most=_LONGEST))
-    both = (trend - rest).astype(np.float64) @ smooth + rest
+    both = _smoothed(trend - rest, config.size("kernel_size", most=_LONGEST)) + rest
     matrix = g.table("lines", np.ascontiguousarray(both.T.astype(np.float32)))
     found = g.node("MatMul", past, matrix)
     found = g.node("Add", found, g.bias("lines.trend", size=shape[0]))
     return g.node("Reshape", found, g.constant([-1, steps, outputs]))
 
 
-def _moving_average(context: int, kernel: int) -> NDArray[np.float64]:
-    """(context, context): the means of the steps around each, the ends repeated."""
-    found = np.zeros((context, context))
-    rows = np.arange(context)
-    for shift in range(-((kernel - 1) // 2), kernel // 2 + 1):
-        found[rows, np.clip(rows + shift, 0, context - 1)] += 1 / kernel
-    return found
+def _smoothed(weights: NDArray[np.float32], kernel: int) -> NDArray[np.float64]:
+    """Lines (lines, context) over the means of `kernel` steps around each, whose ends are repeated,
+    as lines over the steps themselves.
+    """
+    context: int = weights.shape[1]
+    sums = np.cumsum(np.pad(weights.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+    before, after = (kernel - 1) // 2, kernel // 2
+    # A step counts in the means of those around it; one that is repeated stands beyond the ends.
+    place = np.arange(-before, context + after)
+    first, end = np.maximum(place - after, 0), np.minimum(place + before + 1, context)
+    found = (sums[:, end] - sums[:, first]) / kernel
+    whole = found[:, before : before + context].copy()
+    whole[:, 0] += found[:, :before].sum(axis=1)
+    whole[:, -1] += found[:, before + context :].sum(axis=1)
+    return whole
 
 
 def _told(g: Graph, config: Config, found: Value) -> Value:

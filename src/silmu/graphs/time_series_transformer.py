@@ -8,13 +8,13 @@ https://arxiv.org/abs/1706.03762; Salinas et al. 2020, https://arxiv.org/abs/170
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from silmu.errors import InvalidModelError
 from silmu.graphs import _distributions, _encoder
 from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._series_sizes import Sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,6 @@ PREFIX = "model."
 DTYPES = ("fp32",)
 
 _EPSILON = 1e-5
-_LAGS = (1, 2, 3, 4, 5, 6, 7)
 _PARTS = ("key", "value")
 
 
@@ -38,85 +37,17 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     """Adds the encoder, or the decoder, which `silmu.runtime.series.sampling` runs step by step."""
     del prefix
     _distributions.refuse_others(config, loss="nll")
-    sizes = _Sizes.of(config)
+    sizes = Sizes.of(config)
     if head == "time-series-forecasting":
         _encode(graph, config, sizes)
     else:
         _decode(graph, config, sizes)
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """What config.json says of the sizes.
-
-    Attributes:
-        past: how many steps `past_values` has: those that the encoder sees, and the longest lag.
-        known, covariates: how many time features are known ahead, and how many of the past only,
-            which transformers calls dynamic real features: after the end they count as 0.
-        levels: of each category of a series, how many there are and the size of its vectors.
-    """
-
-    hidden: int
-    context: int
-    horizon: int
-    lags: tuple[int, ...]
-    known: int
-    covariates: int
-    static: int
-    levels: tuple[tuple[int, int], ...]
-    layers: int
-    heads: int
-
-    @classmethod
-    def of(cls, config: Config) -> Self:
-        hidden = config.size("d_model", default=64)
-        horizon = config.size("prediction_length")
-        return cls(
-            hidden=hidden,
-            context=config.size("context_length", default=horizon),
-            horizon=horizon,
-            lags=config.sizes("lags_sequence", _LAGS, most=1 << 20),
-            known=_count(config, "num_time_features"),
-            covariates=_count(config, "num_dynamic_real_features"),
-            static=_count(config, "num_static_real_features"),
-            levels=_levels(config),
-            layers=config.size("decoder_layers", default=2),
-            heads=config.heads(hidden, "decoder_attention_heads", default=2),
-        )
-
-    @property
-    def past(self) -> int:
-        return self.context + max(self.lags)
-
-    @property
-    def told(self) -> int:
-        """How many numbers say what a series is, with the place and width of the window."""
-        return sum(size for _, size in self.levels) + self.static + 2
-
-
-def _count(config: Config, key: str) -> int:
-    return config.size(key) if config.values.get(key, 0) != 0 else 0
-
-
-def _levels(config: Config) -> tuple[tuple[int, int], ...]:
-    number = _count(config, "num_static_categorical_features")
-    if not number:
-        return ()
-    levels = config.sizes("cardinality", ())
-    usual = tuple(min(50, (level + 1) // 2) for level in levels)
-    sizes = config.sizes("embedding_dimension", usual)
-    if len(levels) != number or len(sizes) != number:
-        raise InvalidModelError(
-            f"config.json of `{config.name}` has {number} categories, for which cardinality and "
-            f"embedding_dimension have {len(levels)} and {len(sizes)} numbers"
-        )
-    return tuple(zip(levels, sizes, strict=True))
-
-
 class _Embedding:
     """The first layer of encoder or decoder, as a sum over what it reads."""
 
-    def __init__(self, graph: Graph, sizes: _Sizes, name: str) -> None:
+    def __init__(self, graph: Graph, sizes: Sizes, name: str) -> None:
         self.graph, self.sizes, self.name = graph, sizes, name
         ends = np.cumsum([len(sizes.lags), sizes.told, sizes.known, sizes.covariates])
         matrix = graph.array(
@@ -143,7 +74,7 @@ class _Embedding:
         return self.graph.norm(x, name, size=self.sizes.hidden, epsilon=_EPSILON)
 
 
-def _encode(g: Graph, config: Config, sizes: _Sizes) -> None:
+def _encode(g: Graph, config: Config, sizes: Sizes) -> None:
     """`past_values` (rows, context_length + the longest lag) and covariates to what decoding reads.
 
     That is `loc` and `scale` (rows, 1) of the window, `steps` (rows, prediction_length, hidden),
@@ -181,7 +112,7 @@ def _encode(g: Graph, config: Config, sizes: _Sizes) -> None:
     _give_window(g, sizes, _read(g, config, sizes, reads.norm(x), window))
 
 
-def _read(g: Graph, config: Config, sizes: _Sizes, x: Value, window: Value) -> Value:
+def _read(g: Graph, config: Config, sizes: Sizes, x: Value, window: Value) -> Value:
     """The encoder's layers: (rows, context, hidden) -> (rows * context, hidden)."""
     batch = _encoder.Batch(g, window)
     x = batch.fold(x, sizes.hidden)
@@ -191,7 +122,7 @@ def _read(g: Graph, config: Config, sizes: _Sizes, x: Value, window: Value) -> V
     return x
 
 
-def _give_window(g: Graph, sizes: _Sizes, x: Value) -> None:
+def _give_window(g: Graph, sizes: Sizes, x: Value) -> None:
     """The keys and values of what was read, for each layer of the decoder."""
     size = sizes.hidden
     for i in range(sizes.layers):
@@ -202,7 +133,7 @@ def _give_window(g: Graph, sizes: _Sizes, x: Value) -> None:
             g.output(f"window.{i}.{part}", made, ["rows", sizes.context, size])
 
 
-def _decode(g: Graph, config: Config, sizes: _Sizes) -> None:
+def _decode(g: Graph, config: Config, sizes: Sizes) -> None:
     """One step of all trajectories: `lags` (rows, trajectories, lags) to `parameters` (..., 3).
 
     They are the degrees of freedom, place and width of Student's t, in the unit of `lags`. `step`
@@ -228,7 +159,7 @@ class _Decoding:
 
     graph: Graph
     config: Config
-    sizes: _Sizes
+    sizes: Sizes
     index: int
 
     def build(self, x: Value, lagged: Value) -> Value:
@@ -301,7 +232,7 @@ def _layer(config: Config, name: str, kind: str, hidden: int) -> _encoder.Layer:
     )
 
 
-def _told(g: Graph, sizes: _Sizes, loc: Value, scale: Value) -> Value:
+def _told(g: Graph, sizes: Sizes, loc: Value, scale: Value) -> Value:
     """(rows, told): the series' category and numbers, and the window's place and width."""
     parts: list[Value] = []
     if many := len(sizes.levels):

@@ -99,10 +99,17 @@ class TransformerForecaster(nn.Module):
         if self.training and name in given:
             share = torch.rand(len(future), 1, device=future.device)
             given[name] = given[name] * (share >= UNKNOWN_SHARE)
-        found = self.model(
-            **given, future_values=future, future_observed_mask=observed, use_cache=False
-        )
         count = observed.sum().clamp(min=1.0)
+        try:
+            found = self.model(
+                **given, future_values=future, future_observed_mask=observed, use_cache=False
+            )
+        except ValueError as error:
+            if "to satisfy the constraint" not in str(error):
+                raise
+            # Torch has no distribution of what is no number; the loop tells of which examples.
+            some = next(one for one in self.parameters() if one.requires_grad)
+            return some.sum() * torch.nan, count
         return found.loss * count, count
 
     def inputs(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:

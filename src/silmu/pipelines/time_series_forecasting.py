@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
 from silmu import graphs
-from silmu.errors import InputError, InvalidModelError, UsageError, WrongTypeError
+from silmu.errors import InputError, UsageError, WrongTypeError
+from silmu.pipelines import _series
 from silmu.pipelines._base import NOTHING, Answers, Pipeline, check_batch_size, is_stream, logger
 from silmu.runtime.series import histories, horizon
 from silmu.runtime.series.calendar import written
-from silmu.runtime.series.covariates import Category
 from silmu.runtime.series.forecasts import Forecasts
-from silmu.runtime.series.frame import Layout, Series
+from silmu.runtime.series.frame import Series
 from silmu.runtime.series.processor import SeriesProcessor
 from silmu.runtime.series.sampling import Sampler
 from silmu.runtime.series.windows import Tracks, Windows
@@ -38,15 +38,6 @@ AT_ONCE = 256
 
 MOST_TIMES = 100
 """How many times longer than in training a forecast may be."""
-
-_NAMES = ("time", "target", "group")
-_SIZES = {
-    "num_known": "known",
-    "num_past": "past",
-    "num_static_real": "static_real",
-    "num_series": "series",
-}
-_DRAWN = "time_series_transformer"
 
 
 @final
@@ -88,7 +79,7 @@ class TimeSeriesForecastingPipeline(Pipeline):
         self._decoder = self._continuing(model)
         self._has_warned = False
         own = SeriesProcessor.open(model.folder)
-        _check(own, model)
+        _series.check(own, model)
         super().__init__(model, *args, processor=own, **options)
         self.processor: SeriesProcessor = own
 
@@ -167,14 +158,14 @@ class TimeSeriesForecastingPipeline(Pipeline):
         if unknown:
             raise WrongTypeError(
                 f"unexpected keyword {', '.join(unknown)}; time-series-forecasting takes "
-                f"prediction_length, future, {', '.join(_NAMES)} and batch_size"
+                f"prediction_length, future, {', '.join(_series.NAMES)} and batch_size"
             )
         before: dict[str, Any] = {}
         if future is not None:
             before["future"] = future
-        for name, value in zip(_NAMES, (time, target, group), strict=True):
+        for name, value in zip(_series.NAMES, (time, target, group), strict=True):
             if value is not None:
-                before[name] = _names(name, value, getattr(self.processor.layout, name))
+                before[name] = _series.names_of(name, value, getattr(self.processor.layout, name))
         length: dict[str, Any] = {}
         if prediction_length is not None:
             most = MOST_TIMES * self.processor.prediction_length
@@ -199,17 +190,20 @@ class TimeSeriesForecastingPipeline(Pipeline):
     ) -> dict[str, Any]:
         """The series of a history, and whether they have times."""
         given = histories.history(inputs)
-        layout = _renamed(self.processor.layout, time=time, target=target, group=group)
+        layout = _series.renamed(self.processor.layout, time=time, target=target, group=group)
         is_dated = given.columns is not None or given.index is not None
         if not is_dated:
             layout = replace(layout, time=None, group=(), step=None)
-        columns = given.named(layout.time, layout.target[0])
         if future is not None:
-            columns = self._with_future(columns, layout, future, is_numbers=given.columns is None)
+            columns = _series.with_future(self.processor, given, layout, future)
+        else:
+            columns = given.named(layout.time, layout.target[0])
         if given.columns is None:
             self._refuse_numbers(given)
         series = self.processor.series(columns, layout=layout)
-        self._tell_unknown(series)
+        if given.columns is None and len(layout.target) > 1:
+            series = tuple(replace(one, name="") for one in series)  # of none of the targets
+        _series.tell_unknown(self.processor, series)
         return {"series": series, "is_dated": is_dated and layout.time is not None}
 
     def _forward(
@@ -304,7 +298,7 @@ class TimeSeriesForecastingPipeline(Pipeline):
 
     def _continuing(self, model: Model) -> Any:
         """The graph that continues trajectories, where the network is an encoder-decoder."""
-        if model.config.to_dict().get("model_type") != _DRAWN:
+        if model.config.to_dict().get("model_type") != _series.DRAWN:
             return None
         return graphs.open_session(
             model.folder, f"{self.head}-decoder", dtype=model.precision, device=model.device
@@ -316,108 +310,13 @@ class TimeSeriesForecastingPipeline(Pipeline):
         index = np.arange(one.end, one.end + steps)
         return written(self.processor.step, self.processor.layout.zone, index)
 
-    def _with_future(
-        self,
-        columns: Mapping[str, Sequence[Any]],
-        layout: Layout,
-        future: Any,
-        *,
-        is_numbers: bool,
-    ) -> Mapping[str, Sequence[Any]]:
-        known = [one.name for one in self.processor.known]
-        if not known:
-            raise UsageError(
-                "future is given, and the model reads nothing that is known ahead",
-                hint="leave it out",
-            )
-        if is_numbers:
-            raise InputError(
-                "future is given with a history of numbers alone, which has no "
-                f"{', '.join(f'`{name}`' for name in known)}",
-                hint="give the history as columns or rows, with what is known of its steps",
-            )
-        rows = histories.history(future, "future")
-        time = () if layout.time is None else (layout.time,)
-        group = [name for name in layout.group if name in columns]
-        told = rows.named(layout.time, "")
-        return histories.joined(columns, told, [*time, *group, *known])
-
-    def _tell_unknown(self, series: tuple[Series, ...]) -> None:
-        """Says which levels are read as none, since training knew none of them."""
-        own = self.processor
-        for covariate in (*own.known, *own.past, *own.static):
-            several = [one.covariates[covariate.name] for one in series]
-            if isinstance(covariate, Category) and (unknown := covariate.unknown(several)):
-                logger.warning(
-                    "the covariate `%s` is %s in some steps, which the model does not know and "
-                    "takes for none; it knows %s",
-                    *(covariate.name, ", ".join(map(repr, unknown))),
-                    ", ".join(map(repr, covariate.levels)),
-                )
-
     def _refuse_numbers(self, given: History) -> None:
-        """Numbers alone are no history for a network that reads other columns."""
-        processor = self.processor
-        read = [one.name for one in (*processor.known, *processor.past, *processor.static)]
-        if read:
-            layout = processor.layout
-            needed = [*filter(None, (layout.time,)), *layout.target, *read]
-            form = ", ".join(f'"{name}": [...]' for name in needed)
-            raise InputError(
-                "a history of numbers alone has no "
-                f"{', '.join(f'`{name}`' for name in read)}, which the model was trained on",
-                hint=f"give columns: {{{form}}}",
-            )
-        if given.index is None and processor.calendar and not self._has_warned:
+        """Refuses numbers alone where columns are needed, and says once what they do not tell."""
+        _series.refuse_numbers(self.processor)
+        if given.index is None and self.processor.calendar and not self._has_warned:
             self._has_warned = True
             logger.warning(
                 "a history has no times: the model, which was told the calendar in training "
                 "(%s), is told nothing of it",
-                ", ".join(processor.calendar),
+                ", ".join(self.processor.calendar),
             )
-
-
-def _check(own: SeriesProcessor, model: Model) -> None:
-    """Refuses a processor that is not the one of the network."""
-    values = model.config.to_dict()
-    wanted: dict[str, Any] = {"prediction_length": own.prediction_length}
-    if values.get("model_type") == "silmu-series":
-        wanted |= {name: own.sizes[size] for name, size in _SIZES.items()}
-        outputs = len(own.quantiles) if own.head == "quantiles" else 3
-        wanted |= {"context_length": own.context_length, "head": own.head, "outputs": outputs}
-    for name, value in wanted.items():
-        if values.get(name) != value:
-            raise InvalidModelError(
-                f"config.json and processor.json of `{model.name_or_path}` do not belong "
-                f"together: {name} is {values.get(name)!r} in one, and {value!r} in the other",
-                hint="they may be of two trainings: take the whole folder of one",
-            )
-
-
-def _names(what: str, given: Any, own: Any) -> Any:
-    """The names of columns that a call gives."""
-    listed = given.split(",") if isinstance(given, str) else list(given)
-    names = tuple(str(one).strip() for one in listed)
-    if what == "time":
-        if own is None:
-            raise UsageError("time is given; the model was trained on rows without times")
-        return str(given)
-    if len(names) != len(own):
-        raise UsageError(
-            f"{what} names {len(names)} columns; in training there were {len(own)}: "
-            f"{', '.join(own) or 'none'}",
-            hint="name as many, in the same order, with commas between them",
-        )
-    return names
-
-
-def _renamed(layout: Layout, **names: Any) -> Layout:
-    """A layout whose columns have other names; how their cells are written stays."""
-    given = {name: value for name, value in names.items() if value is not None}
-    new: dict[str, str] = {}
-    for name, value in given.items():
-        own: Any = getattr(layout, name)
-        pairs = [(own, value)] if name == "time" else zip(own, value, strict=True)
-        new |= dict(pairs)
-    written = {new.get(name, name): how for name, how in layout.written.items()}
-    return replace(layout, **given, written=written)

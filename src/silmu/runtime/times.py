@@ -2,6 +2,7 @@
 
     2024-03-05   2024/3/5 9:05   2024.3.5.   2024년 3월 5일   20240305   2024-03
     5.3.2024   3/5/2024 9:05 PM   5-Mar-24   March 5, 2024   2024-03-05T09:05:00+09:00
+    Mar 2024   2024 March   2024Q1   Q1 2024   2024년 1분기
 
 What is ambiguous, 3/5/2024, is told by an order that holds for the whole column.
 """
@@ -41,11 +42,19 @@ _LONGEST = 64
 _FARTHEST = 1e4
 _PIVOT = 69
 """Years of two digits from this one on are of the last century, as in POSIX."""
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NAMES = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+_MONTHS = tuple(name[:3] for name in _MONTH_NAMES)
 _YEAR_FIRST = re.compile(r"(\d{4})\s?[-/.년]\s?(\d{1,2})(?:\s?[-/.월]\s?(\d{1,2})\s?[.일]?|\s?월)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})[-/.] ?(\d{1,2})[-/.] ?(\d{4}|\d\d)")
 _DAY_AND_NAME = re.compile(r"(\d{1,2})[-. ]{1,2}([a-zA-Z]{3,9})[-,. ]{1,2}(\d{4}|\d\d)")
 _NAME_AND_DAY = re.compile(r"([a-zA-Z]{3,9})\.? (\d{1,2}),? (\d{4})")
+_NAME_AND_YEAR = re.compile(r"([a-zA-Z]{3,9})\.?[-/, ]{1,2}(\d{4})")
+_YEAR_AND_NAME = re.compile(r"(\d{4})[-/. ]{1,2}([a-zA-Z]{3,9})\.?")
+_YEAR_AND_QUARTER = re.compile(r"(\d{4})(?:[-/. ]?[qQ]([1-4])|년 ?([1-4])(?:/4)? ?분기)")
+_QUARTER_AND_YEAR = re.compile(r"[qQ]([1-4])[-/. ]?(\d{4})")
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
     r"(?: ?([aApP])\.?[mM]\.?)?(?: ?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
@@ -199,9 +208,29 @@ def _date(text: str, order: str) -> tuple[int, int, int] | None:
     elif len(text) == 8 and text.isdecimal():
         return int(text[:4]), int(text[4:6]), int(text[6:])
     else:
-        return None
+        return _month_or_quarter(text)
     short = name[:3].lower()
     return (_year(year), _MONTHS.index(short) + 1, int(day)) if short in _MONTHS else None
+
+
+def _month_or_quarter(text: str) -> tuple[int, int, int] | None:
+    """The first day of a month, or of a quarter, of a year."""
+    if found := _NAME_AND_YEAR.fullmatch(text):
+        name, year = found.groups()
+    elif found := _YEAR_AND_NAME.fullmatch(text):
+        year, name = found.groups()
+    elif found := _YEAR_AND_QUARTER.fullmatch(text):
+        return int(found[1]), 3 * int(found[2] or found[3]) - 2, 1
+    elif found := _QUARTER_AND_YEAR.fullmatch(text):
+        return int(found[2]), 3 * int(found[1]) - 2, 1
+    else:
+        return None
+    # Mark 2000 is no time in March.
+    name = name.lower()
+    month = next((i for i, one in enumerate(_MONTH_NAMES) if name in (one, one[:3])), None)
+    if name == "sept":
+        month = 8
+    return None if month is None else (int(year), month + 1, 1)
 
 
 def _with_clock(day: datetime, clock: re.Match[str] | None) -> datetime:

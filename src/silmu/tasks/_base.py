@@ -128,6 +128,20 @@ class Task(ABC, Generic[C]):
         """Seconds of a step that was interrupted, all its sittings together."""
 
     @classmethod
+    def open_dataset(cls, folder: Path) -> Any:
+        """What collect left in a run folder."""
+        from silmu.steps.collect.dataset import Dataset
+
+        return Dataset.open(folder / "1-dataset")
+
+    @classmethod
+    def open_prepared(cls, folder: Path) -> Any:
+        """What prepare left in a run folder."""
+        from silmu.steps.prepare.prepared import Prepared
+
+        return Prepared.open(folder / "2-prepared", cls.open_dataset(folder))
+
+    @classmethod
     def extra(cls, config: Config) -> str:
         """Which extra design and train need: `report` for a probe, which needs no torch."""
         from silmu.steps.design.plan import probed
@@ -173,17 +187,8 @@ class Task(ABC, Generic[C]):
             progress=pictures,
             **self.of_collect(),
         )
-        dropped = sum(drop.count for drop in dataset.dropped)
-        self.tell(
-            f"collect: {dataset.rows_in:,} rows = {dataset.num_rows:,} kept + {dropped:,} dropped"
-        )
-        for drop in dataset.dropped:
-            self.tell(f"collect: dropped {drop.count:,}: {drop.reason}")
-        if dataset.series is not None:
-            from silmu.steps.collect import series
-
-            for line in series.told(dataset):
-                self.tell(f"collect: {line}")
+        for line in dataset.lines():
+            self.tell(f"collect: {line}")
         return dataset
 
     @abstractmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,8 @@ from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
-    from silmu.steps.design.plan import Design
     from silmu.steps.design.spaces import Space
     from silmu.steps.prepare.prepared import Prepared
-    from silmu.steps.train.loop import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +82,15 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         from silmu.steps.design import series
         from silmu.steps.prepare.settings import SeriesSettings
 
-        network = self.config.network
+        network, given = self.config.network, self.config.to_dict()
         SeriesSettings.of(self.config.of_prepare())
-        series.check(network)
-        decided = series.decided(network, self.config.to_dict())
+        series.check(network, given, type(self.config)().to_dict())
+        decided = series.decided(network, given)
         if trains:
             from silmu.steps.train.loop import Training
 
-            Training.of({**decided, "dtype": "fp32"}, fingerprint="")
+            series.check_shape(network, decided)
+            Training.of(decided, fingerprint="")
 
     def of_collect(self) -> dict[str, Any]:
         """What collect is told of series beside the columns."""
@@ -122,11 +120,16 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
         found = prepare_series(dataset, folder, settings=self.config.of_prepare())
         processor, count = processor_of(found), found.about["windows"]
+        read = "steps are" if processor.context_length > 1 else "step is"
         season = f"a season of {processor.season:,}" if processor.season > 1 else "no season"
         self.tell(
-            f"prepare: {processor.context_length:,} steps are read to tell "
+            f"prepare: {processor.context_length:,} {read} read to tell "
             f"{processor.prediction_length:,}; {season}"
         )
+        sorts = {"known ahead": "known", "known of the past": "past", "one of a series": "static"}
+        for told, sort in sorts.items():
+            if names := [f"`{one.name}`" for one in getattr(processor, sort)]:
+                self.tell(f"prepare: {told}: {', '.join(names)}")
         self.tell(f"prepare: {count['train']:,} windows to learn, {count['validation']:,} to judge")
         return found
 
@@ -152,17 +155,12 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
         return SeriesObjective(series.build(network, prepared, settings), prepared, settings)
 
-    def fit(self, design: Design, prepared: Prepared, **options: Any) -> tuple[Any, Outcome]:
-        """The loop; beside its checkpoints is left how far back gradients reach."""
-        found = super().fit(design, prepared, **options)
-        if self.config.gradients and not int(os.environ.get("RANK", "0")):
-            self._leave_gradients(prepared)
-        return found
-
     def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
-        """Leaves the model folder of a trained network."""
+        """Leaves the model folder of a trained network, and how far back gradients reach."""
         from silmu.steps.train.series import write_model
 
+        if self.config.gradients:
+            self._leave_gradients(prepared)
         return write_model(model, objective, prepared, meta=meta)
 
     @classmethod

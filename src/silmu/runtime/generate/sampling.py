@@ -25,6 +25,11 @@ def set_seed(seed: int) -> None:
     _random = np.random.default_rng(seed)
 
 
+def generator() -> np.random.Generator:
+    """The program's own random numbers, for what is drawn at once and from nothing else."""
+    return _random
+
+
 def new_seed() -> int:
     """A seed for one prompt, from the program's own random numbers."""
     return int(_random.integers(1 << 63))

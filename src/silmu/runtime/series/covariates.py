@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_LEVELS = 16
 """How many levels of a category are told apart, those that are seen most often."""
 
+MOST_EMPTY = 0.1
+"""The share of empty cells in what is still taken for one value of a series."""
+
 SHOWN = 5
 """How many unknown levels are named."""
 
@@ -46,6 +49,11 @@ class Number:
     deviation: float
     indicator: bool
 
+    def __post_init__(self) -> None:
+        is_sound = abs(self.mean) <= cells.LARGEST and 0 < self.deviation <= cells.LARGEST
+        if not is_sound:
+            raise ValueError(f"{self!r:.300} is no covariate")
+
     @property
     def width(self) -> int:
         """How many numbers tell it."""
@@ -65,7 +73,8 @@ class Number:
         there = ~np.isnan(found)
         last = np.maximum.accumulate(np.where(there, np.arange(len(found)), -1))
         held = np.where(last >= 0, found[np.maximum(last, 0)], self.mean)
-        plain = np.clip((held - self.mean) / self.deviation, -FARTHEST, FARTHEST)
+        most = FARTHEST * self.deviation
+        plain = np.clip(held - self.mean, -most, most) / self.deviation
         columns = [plain, ~there] if self.indicator else [plain]
         return np.stack(columns, axis=1).astype(np.float32)
 
@@ -85,6 +94,10 @@ class Category:
     name: str
     levels: tuple[str, ...]
     gaps: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= len({*self.levels}) == len(self.levels) <= MOST_LEVELS:
+            raise ValueError(f"{self!r:.300} is no covariate")
 
     @property
     def indicator(self) -> bool:
@@ -113,7 +126,6 @@ class Category:
 
 
 Covariate = Number | Category
-KINDS: dict[str, type[Covariate]] = {"number": Number, "category": Category}
 
 
 def fit(name: str, parts: Sequence[NDArray[Any]]) -> Covariate | None:
@@ -134,21 +146,32 @@ def fit(name: str, parts: Sequence[NDArray[Any]]) -> Covariate | None:
     there = values[~np.isnan(values)]
     gaps = len(there) < len(values)
     deviation = float(there.std()) if len(there) else 0.0
-    if not len(there) or (deviation <= 1e-12 * max(1.0, float(np.abs(there).max()))):
+    if not len(there) or deviation <= 1e-12 * float(np.abs(there).max()):
         return Number(name, float(there[0]), 1.0, indicator=True) if len(there) and gaps else None
     return Number(name, float(there.mean()), deviation, gaps)
 
 
 def is_static(parts: Sequence[NDArray[Any]]) -> bool:
-    """Whether a covariate never changes within any of the series that training saw."""
-    return all(_changes(part) == 0 for part in parts)
+    """Whether a covariate never changes within any of the series that training saw.
+
+    A cell that is left empty here and there stands for the value of the others; where many are, as
+    in a column that names the holidays, empty says something of its own.
+
+    Args:
+        parts: series by series, of the steps that have a row.
+    """
+    return not any(_changes(part) for part in parts)
 
 
-def _changes(values: NDArray[Any]) -> int:
+def _changes(values: NDArray[Any]) -> bool:
     if values.dtype == object:
-        return max(0, len({*map(cells.level, values.tolist())} - {None}) - 1)
-    there = values[~np.isnan(values)]
-    return int((there != there[:1]).sum())
+        there = [one for one in map(cells.level, values.tolist()) if one is not None]
+        different = len({*there})
+    else:
+        there = values[~np.isnan(values)]
+        different = len(np.unique(there))
+    empty = len(values) - len(there)
+    return different > 1 or (different == 1 and empty > MOST_EMPTY * len(values))
 
 
 def _numbers(name: str, values: NDArray[Any]) -> NDArray[np.float64]:

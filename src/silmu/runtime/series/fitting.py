@@ -72,7 +72,9 @@ def covariates(of: Seen, names: Sequence[str], known: Sequence[str] | None) -> S
         covariate = kinds.fit(name, cut)
         if covariate is None:
             continue
-        if kinds.is_static(cut):
+        if kinds.is_static(
+            [part[one.observed[:end]] for part, (one, end) in zip(cut, of, strict=True)]
+        ):
             kind = "static"
         elif known is None:
             kind = "known" if all(_is_ahead(one, covariate) for one, _ in of) else "past"

@@ -39,7 +39,8 @@ def grown(quantiles: NDArray[np.float64], once: int, median: int) -> NDArray[np.
     later = np.arange(once + 1, quantiles.shape[1] + 1, dtype=np.float64) / once
     grown = away[:, once - 1, None] * np.power(later[:, None], power)
     side = np.sign(np.arange(quantiles.shape[2], dtype=np.float64) - median)
-    return np.concatenate([quantiles[:, :once], middle[:, once:] + side * grown], axis=1)
+    ordered = np.sort(middle[:, once:] + side * grown, axis=-1)
+    return np.concatenate([quantiles[:, :once], ordered], axis=1)
 
 
 def continued(one: Tracks, medians: NDArray[np.float64]) -> Tracks:

@@ -59,8 +59,10 @@ def infer(times: Sequence[Floats]) -> Step:
     base = _common(distances)
     whole = np.concatenate(unique)
     anchor, is_told = phase(np.mod(whole, DAY), DAY)
-    odd_hours = not is_told and base % DAY != 0 and _share(distances, base) >= _MOST
-    if base < _NIGHT or odd_hours:
+    rest = base % DAY
+    # Of steps of 36 hours, every second time may be the larger half.
+    is_odd = (base < 3 * DAY and 0.25 * DAY < rest < 0.75 * DAY) or (not is_told and rest != 0)
+    if base < _NIGHT or (is_odd and _share(distances, base) >= _MOST):
         return _of_seconds(whole, distances, base)
     return _of_days([np.unique(np.floor(one / DAY).astype(np.int64)) for one in unique], anchor)
 

@@ -111,6 +111,15 @@ def covariate(
     return np.array([*levels, None], object)[codes], TEXT
 
 
+def is_written(how: tuple[str, str]) -> bool:
+    """Whether `target` or `covariate` may have told it.
+
+    >>> is_written((",", "EUR")), is_written((";", ""))
+    (True, False)
+    """
+    return how == TEXT or (how[0] in (".", ",") and len(how[1]) <= cells.MOST_OF_UNIT)
+
+
 def _divided(pairs: NDArray[np.int64], by: int) -> tuple[list[int], list[int]]:
     whole, rest = np.divmod(pairs, by)
     return whole.tolist(), rest.tolist()

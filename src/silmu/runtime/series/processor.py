@@ -1,7 +1,4 @@
-"""Series <-> the arrays that a network reads: processor.json of a model folder.
-
-    {"format": 1, "series": true, "layout": {"time": "date", "target": ["price"], "step": "D", ...},
-     "context_length": 60, "prediction_length": 14, "normalise": "standard", ...}
+"""Series <-> the arrays that a network reads.
 
 All that was fitted is here, and it was fitted on what training saw. Training, evaluation and use
 cut their windows here, so that a network reads in use what it read in training.
@@ -9,29 +6,24 @@ cut their windows here, so that a network reads in use what it read in training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
-from silmu.errors import (
-    InputError,
-    InvalidModelError,
-    MissingKeyError,
-    UnsupportedModelError,
-)
-from silmu.runtime.series import covariates as kinds
-from silmu.runtime.series import fitting, student
-from silmu.runtime.series.calendar import PARTS, calendar, parts, width, written
+from silmu.errors import MissingKeyError
+from silmu.runtime.cells import LARGEST
+from silmu.runtime.series import fitting, stored, student
+from silmu.runtime.series.calendar import PARTS, parts, width
 from silmu.runtime.series.covariates import Covariate
-from silmu.runtime.series.filling import RULES, filled
+from silmu.runtime.series.filling import RULES
 from silmu.runtime.series.forecasts import Forecasts, stretched
 from silmu.runtime.series.frame import Layout, Read, Series
 from silmu.runtime.series.reading import read_series
-from silmu.runtime.series.windows import NORMALISATIONS, Panel, Tracks, Windows, typical
+from silmu.runtime.series.tracks import tracks_of
+from silmu.runtime.series.windows import NORMALISATIONS, Panel, Tracks, Windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,13 +31,16 @@ if TYPE_CHECKING:
     from silmu.runtime.folder import Folder
     from silmu.runtime.series.steps import Step
 
-FILE = "processor.json"
-FORMAT = 1
-MAX_BYTES = 64 << 20
-"""How large processor.json may be, which names every series of the training."""
+FILE = stored.FILE
 
 HEADS = ("quantiles", "student_t")
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+MOST_STEPS = 1 << 16
+"""Of the past that is read, and of the future that is told, at most."""
+MOST_QUANTILES = 1000
+WIDEST = 1e6
+"""By how much quantiles are stretched at most."""
 
 
 @final
@@ -92,22 +87,27 @@ class SeriesProcessor:
 
     def __post_init__(self) -> None:
         shares = self.quantiles
-        numbers = [*self.scale.values(), self.default_scale, *(self.spread or ())]
+        scales = [*self.scale.values(), self.default_scale]
+        read = [one.name for one in self.inputs]
         if not (
             self.layout.step is not None
-            and self.layout.target
             and self.fill in RULES
             and self.normalise in NORMALISATIONS
             and self.head in HEADS
             and min(self.context_length, self.prediction_length, self.season) >= 1
+            and max(self.context_length, self.prediction_length) <= MOST_STEPS
+            and len(shares) <= MOST_QUANTILES
             and all(0.001 <= share <= 0.999 for share in shares)
             and 0.5 in shares
             and list(shares) == sorted({*shares})
-            and all(np.isfinite(one) and one > 0 for one in numbers)
+            and all(0 < one <= LARGEST for one in scales)
             and (self.spread is None or len(self.spread) == len(shares))
+            and all(0 < one <= WIDEST for one in self.spread or ())
             and {*self.calendar} <= {*PARTS}
             and {*self.scale} == {*self.names}
             and len({*self.names}) == len(self.names)
+            and {*read} <= {*self.layout.input}
+            and len({*read}) == len(read)
         ):
             raise ValueError(f"not the settings of series: {self!r:.300}")
 
@@ -176,26 +176,7 @@ class SeriesProcessor:
             InvalidModelError: processor.json is missing or broken, or is of a model for others.
             UnsupportedModelError: it is of a newer silmu.
         """
-        if not folder.has(FILE):
-            raise InvalidModelError(
-                f"`{folder.name}` has no {FILE}, so it is not known how its series were read",
-                hint="take the whole folder that `silmu train` wrote",
-            )
-        values = folder.json(FILE, limit=MAX_BYTES)
-        version = values.get("format")
-        if isinstance(version, int) and version > FORMAT:
-            raise UnsupportedModelError(
-                f"{FILE} of `{folder.name}` has format {version}; this silmu reads {FORMAT}",
-                hint="pip install --upgrade silmu",
-            )
-        try:
-            if version != FORMAT or values.get("series") is not True:
-                raise ValueError("it is not of series")
-            return _of_json({k: v for k, v in values.items() if k not in ("format", "series")})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidModelError(
-                f"{FILE} of `{folder.name}` is not what silmu writes: {error!r:.300}"
-            ) from error
+        return stored.opened(folder, cls)
 
     def with_outcome(
         self, spread: Sequence[float] | None = None, *, head: str | None = None
@@ -206,13 +187,7 @@ class SeriesProcessor:
 
     def to_bytes(self) -> bytes:
         """What processor.json holds."""
-        values: dict[str, Any] = {"format": FORMAT, "series": True}
-        values |= {own.name: getattr(self, own.name) for own in fields(self)}
-        values["layout"] = self.layout.to_plain()
-        for group in ("known", "past", "static"):
-            several: tuple[Covariate, ...] = getattr(self, group)
-            values[group] = [{"kind": one.kind, **asdict(one)} for one in several]
-        return json.dumps(values, ensure_ascii=False, indent=1).encode() + b"\n"
+        return stored.to_bytes({own.name: getattr(self, own.name) for own in fields(self)})
 
     @property
     def step(self) -> Step:
@@ -237,7 +212,8 @@ class SeriesProcessor:
         return self.quantiles.index(0.5)
 
     @cached_property
-    def _number(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, int]:
+        """The number of each series of the training; empty where there was one alone."""
         return {name: i for i, name in enumerate(self.names, 1)} if len(self.names) > 1 else {}
 
     def series(
@@ -264,7 +240,7 @@ class SeriesProcessor:
         wanted = layout or self.layout
         target = tuple(name for name in wanted.target if name in columns) or wanted.target
         group = wanted.group if any(name in columns for name in wanted.group) else ()
-        names = tuple(one.name for one in self._inputs)
+        names = tuple(one.name for one in self.inputs)
         read = replace(wanted, target=target, group=group, input=names)
         if lacking := [name for name in read.columns if name not in columns]:
             raise MissingKeyError(
@@ -281,7 +257,7 @@ class SeriesProcessor:
         return found
 
     @property
-    def _inputs(self) -> tuple[Covariate, ...]:
+    def inputs(self) -> tuple[Covariate, ...]:
         """The covariates that tell something."""
         return (*self.known, *self.past, *self.static)
 
@@ -298,62 +274,11 @@ class SeriesProcessor:
             InputError: a covariate that is known ahead is not given for each of these steps, or a
                 covariate is no number.
         """
-        steps = len(one.values)
-        reach = steps + ahead
-        index = np.arange(one.first, one.first + reach)
-        columns = [np.zeros((reach, width(self.calendar)), np.float32)]
-        if is_dated:
-            columns = [calendar(self.step, self.layout.zone, index, self.calendar)]
-        for covariate in self.known:
-            cells = one.covariates[covariate.name][:reach]
-            self._refuse_unknown(one, covariate, cells, ahead)
-            columns.append(covariate.read(cells))
-        for covariate in self.past:
-            told = covariate.read(one.covariates[covariate.name][:steps])
-            columns.append(np.concatenate([told, np.zeros((ahead, told.shape[1]), np.float32)]))
-        static = [
-            covariate.read(_constant(one.covariates[covariate.name]))[0]
-            for covariate in self.static
-        ]
-        observed = one.observed
-        values = filled(one.values, self.fill)
-        scale = self.scale.get(one.name) or typical(
-            values, observed, self.context_length, self.normalise
-        )
-        number = [self._number.get(one.name, 0)] if self._number else []
-        return Tracks(
-            values,
-            observed,
-            np.concatenate(columns, axis=1),
-            np.concatenate([np.zeros(0, np.float32), *static]),
-            np.array(number, np.int64),
-            scale or self.default_scale,
-        )
-
-    def _refuse_unknown(
-        self, one: Series, covariate: Covariate, cells: NDArray[Any], ahead: int
-    ) -> None:
-        """Refuses a future that is not told of, where training always knew it."""
-        steps = len(one.values)
-        missing = np.ones(ahead, bool)
-        given = cells[steps:]
-        missing[: len(given)] = covariate.missing(given)
-        lacking = missing[len(given) :].any() or (missing.any() and not covariate.indicator)
-        if not lacking:
-            return
-        first = np.array([one.first + steps + int(missing.argmax())], np.int64)
-        whose = f" of `{one.name}`" if one.name else ""
-        told = "at the step" if self.step.unit == "count" else "for"
-        raise InputError(
-            f"the covariate `{covariate.name}`{whose} is not given {told} "
-            f"{written(self.step, self.layout.zone, first)[0]}; the model reads it for each of the "
-            f"{ahead} steps that it forecasts",
-            hint="give rows for these steps with an empty target, or future=: it is known ahead",
-        )
+        return tracks_of(self, one, ahead, is_dated=is_dated)
 
     def panel(self, tracks: Sequence[Tracks]) -> Panel:
         """Series laid out for many calls of `arrays`."""
-        return Panel.of(tracks, self.context_length)
+        return Panel.of(tracks, self.context_length, self.default_scale)
 
     def arrays(
         self,
@@ -420,39 +345,11 @@ class SeriesProcessor:
         """Normalised forecasts with what training found of their spread, in the target's unit.
 
         Args:
-            mean: (windows, steps); that of the quantiles, if not given.
+            mean: (windows, steps); that of the quantiles before they are stretched, if not given.
             quantiles: (windows, steps, quantiles), in order.
             windows: what they were told of.
         """
+        means = quantiles.mean(axis=-1) if mean is None else mean
         if self.spread is not None:
             quantiles = stretched(quantiles, self.median, self.spread)
-        means = quantiles.mean(axis=-1) if mean is None else mean
         return Forecasts(self.outward(windows, means), self.outward(windows, quantiles))
-
-
-def _of_json(values: dict[str, Any]) -> SeriesProcessor:
-    layout = Layout.of(values.pop("layout"))
-    for name in ("known", "past", "static"):
-        values[name] = tuple(_covariate(one) for one in values[name])
-    for name in ("calendar", "names"):
-        values[name] = tuple(map(str, values[name]))
-    values["quantiles"] = tuple(map(float, values["quantiles"]))
-    values["scale"] = {str(name): float(one) for name, one in values["scale"].items()}
-    values["default_scale"] = float(values["default_scale"])
-    if values["spread"] is not None:
-        values["spread"] = tuple(map(float, values["spread"]))
-    return SeriesProcessor(layout, **values)
-
-
-def _covariate(values: Mapping[str, Any]) -> Covariate:
-    plain = dict(values)
-    kind: Any = kinds.KINDS[plain.pop("kind")]
-    given = {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in plain.items()}
-    return kind(**given)
-
-
-def _constant(values: NDArray[Any]) -> NDArray[Any]:
-    """The one value that a series has, the last that there is."""
-    empty = values != values if values.dtype != object else values == None  # noqa: E711
-    there = values[~empty]
-    return there[-1:] if len(there) else values[-1:]

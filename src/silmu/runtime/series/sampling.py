@@ -23,6 +23,8 @@ NUMBER = 100
 AT_ONCE = 3200
 """So many trajectories are continued at the same time."""
 MOST = 100_000
+MOST_VALUES = 1 << 24
+"""Of the trajectories of a window together."""
 
 _LAGS = [1, 2, 3, 4, 5, 6, 7]
 
@@ -66,7 +68,8 @@ class Sampler:
         """With the sizes that config.json has.
 
         Raises:
-            InvalidModelError: it asks for more than MOST trajectories, or none.
+            InvalidModelError: it asks for more than MOST trajectories, or none, or for more than
+                MOST_VALUES of their values.
         """
         number = config.get("num_parallel_samples", NUMBER)
         if type(number) is not int or not 1 <= number <= MOST:
@@ -74,16 +77,22 @@ class Sampler:
                 f"config.json has num_parallel_samples = {number!r}; "
                 f"it must be a whole number from 1 to {MOST:,}"
             )
-        heads = config.get("decoder_attention_heads", 2)
+        steps = config["prediction_length"]
+        if number * steps > MOST_VALUES:
+            raise InvalidModelError(
+                f"config.json has num_parallel_samples = {number:,} and prediction_length = "
+                f"{steps:,}, together more than {MOST_VALUES:,} values a window"
+            )
+        heads = config.get("decoder_attention_heads") or 2
         return cls(
             encoder=encoder,
             decoder=decoder,
             lags=tuple(cast("list[int]", config.get("lags_sequence") or _LAGS)),
-            prediction_length=config["prediction_length"],
+            prediction_length=steps,
             number=number,
-            layers=config.get("decoder_layers", 2),
+            layers=config.get("decoder_layers") or 2,
             heads=heads,
-            size=config.get("d_model", 64) // heads,
+            size=(config.get("d_model") or 64) // heads,
         )
 
     def quantiles(

@@ -89,6 +89,16 @@ def how_written(values: Sequence[Any] | NDArray[Any]) -> tuple[str, str]:
     return COUNT if low >= 0 else TIME
 
 
+def is_written(how: tuple[str, str]) -> bool:
+    """Whether `how_written` may have told it.
+
+    >>> is_written(("since", "ms")), is_written(("since", "weeks"))
+    (True, False)
+    """
+    kind, unit = how
+    return unit in EPOCHS if kind == "since" else how in (TIME, COUNT, ("year", ""), ("month", ""))
+
+
 def read_stamps(
     values: Sequence[Any] | NDArray[Any], order: str, written: tuple[str, str]
 ) -> Times:

@@ -92,7 +92,7 @@ class Step:
         """
         found = _TEXT.fullmatch(text.strip())
         try:
-            if found is None:
+            if found is None or not found[0]:
                 raise ValueError("it is not written like one")
             return cls._parsed(int(found[1] or 1), found[2] or "", found[3], found[4])
         except (ValueError, KeyError):

@@ -5,7 +5,8 @@ Many windows are cut at once from a `Panel`, in which all series lie one behind 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import insort
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -33,7 +34,9 @@ class Tracks:
         static_real: float32 (S,).
         static_categorical: int64 (1,): the number of the series; 0 for one that training did not
             know; empty where training had one series alone.
-        scale: how far values of this series usually lie from the mean of a window.
+        scale: how far values of this series usually lie from the mean of a window, as training
+            saw it; 0 for a series that it did not know, of which each origin knows what lies
+            before it.
     """
 
     values: NDArray[np.float64]
@@ -83,9 +86,14 @@ class Panel:
     static_real: NDArray[np.float32]
     static_categorical: NDArray[np.int64]
     scales: NDArray[np.float64]
+    default_scale: float
+    """Of series that training did not know and that do not move."""
+    _told: dict[tuple[int, str], NDArray[np.float64]] = field(
+        default_factory=dict[tuple[int, str], "NDArray[np.float64]"], compare=False
+    )
 
     @classmethod
-    def of(cls, tracks: Sequence[Tracks], context: int) -> Panel:
+    def of(cls, tracks: Sequence[Tracks], context: int, default_scale: float) -> Panel:
         """Series laid one behind the other."""
         sizes = np.array([context + len(one) for one in tracks], np.int64)
         reaches = np.array([len(one.time_features) for one in tracks], np.int64)
@@ -114,6 +122,7 @@ class Panel:
             np.stack([one.static_real for one in tracks]),
             np.stack([one.static_categorical for one in tracks]),
             np.array([one.scale for one in tracks]),
+            default_scale,
         )
 
     def cut(
@@ -154,12 +163,16 @@ class Panel:
         if fill == "linear" and not whole:
             held = np.minimum(place, self.last[end - 1][:, None])
         values = self.values[held]
-        loc, scale = _moments(values, None if whole else mask, self.scales[which], normalise)
+        usual = self._usual(which, ends, normalise)
+        loc, scale = _moments(values, None if whole else mask, usual, normalise)
         past = (values - loc[:, None]) / scale[:, None]
         if not whole:
             if fill == "none":
                 past[~mask] = 0.0
             past[ends[:, None] + back < 0] = 0.0
+            if normalise != "none":
+                # No value that is observed lies farther; what is filled in may come from elsewhere.
+                np.clip(past, -self.context - 1, self.context + 1, out=past)
         feeds: dict[str, NDArray[Any]] = {
             "past_values": past.astype(np.float32),
             "past_observed_mask": mask.astype(np.float32),
@@ -176,6 +189,24 @@ class Panel:
             feeds["static_categorical_features"] = self.static_categorical[which]
         return Windows(feeds, loc, scale)
 
+    def _usual(
+        self, which: NDArray[np.int64], ends: NDArray[np.int64], normalise: str
+    ) -> NDArray[np.float64]:
+        """By what windows are usually divided, as training saw it, or what lies before each."""
+        found = self.scales[which]
+        for series in np.unique(which[found == 0]).tolist():
+            key = (series, normalise)
+            if key not in self._told:
+                start = int(self.starts[series])
+                part = slice(start, start + int(self.lengths[series]))
+                told = typical_until(
+                    self.values[part], self.observed[part], self.context, normalise
+                )
+                self._told[key] = np.where(told > 0, told, self.default_scale)
+            own = which == series
+            found[own] = self._told[key][ends[own] - 1]
+        return found
+
 
 def typical(
     values: NDArray[np.float64], observed: NDArray[np.bool_], context: int, normalise: str
@@ -186,14 +217,57 @@ def typical(
     end = blocks * size
     cut = values[len(values) - end :].reshape(blocks, size)
     seen = observed[len(values) - end :].reshape(blocks, size)
-    mean = _mean(cut, seen)
-    if normalise == "mean":
-        sizes = _mean(np.abs(cut), seen)
-    else:
-        sizes = np.sqrt(_mean((cut - mean[:, None]) ** 2, seen))
-    level = np.abs(mean)
-    moving = sizes[sizes > 1e-9 * level]
+    sizes = _sizes(cut, seen, normalise)
+    moving = sizes[sizes > 0]
     return float(np.median(moving)) if len(moving) else 0.0
+
+
+def typical_until(
+    values: NDArray[np.float64], observed: NDArray[np.bool_], context: int, normalise: str
+) -> NDArray[np.float64]:
+    """(steps,) by what a window is usually divided, as the series tells until each step; 0 where
+    nothing has moved.
+
+    It is the median of the blocks of a context that have ended, and before the first one has, that
+    of its first 1, 2, 4, 8 ... steps.
+    """
+    steps = len(values)
+    told = np.zeros(steps)
+    size = 1
+    while size < min(context, steps + 1):
+        told[size - 1 : 2 * size - 1] = _sizes(
+            values[None, :size], observed[None, :size], normalise
+        )
+        size *= 2
+    blocks = steps // context
+    end = blocks * context
+    sizes = _sizes(
+        values[:end].reshape(blocks, context), observed[:end].reshape(blocks, context), normalise
+    )
+    moving: list[float] = []
+    for i, size in enumerate(sizes.tolist(), 1):
+        if size > 0:
+            insort(moving, size)
+        told[i * context - 1 : (i + 1) * context - 1] = _middle(moving)
+    return told
+
+
+def _sizes(
+    values: NDArray[np.float64], observed: NDArray[np.bool_], normalise: str
+) -> NDArray[np.float64]:
+    """(blocks,) by what each is divided; 0 where it does not move."""
+    mean = _mean(values, observed)
+    if normalise == "mean":
+        sizes = _mean(np.abs(values), observed)
+    else:
+        sizes = np.sqrt(_mean((values - mean[:, None]) ** 2, observed))
+    return np.where(sizes > 1e-9 * np.abs(mean), sizes, 0.0)
+
+
+def _middle(numbers: Sequence[float]) -> float:
+    """The median of sorted numbers; 0 of none."""
+    half = len(numbers) // 2
+    return (numbers[half] + numbers[-half - 1]) / 2 if numbers else 0.0
 
 
 def _moments(

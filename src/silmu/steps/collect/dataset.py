@@ -109,6 +109,33 @@ class Dataset:
         """How many rows were kept."""
         return self.rows_in - sum(drop.count for drop in self.dropped)
 
+    def facts(self) -> dict[str, Any]:
+        """What was collected, as plain values."""
+        roles = self.roles
+        found = {
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "rows_in": self.rows_in,
+            "rows": self.num_rows,
+            "dropped": {drop.reason: drop.count for drop in self.dropped},
+            "input": list(roles.input),
+            "target": list(roles.target),
+        }
+        if self.series is not None:
+            found |= {"group": roles.group, "time": roles.time, "series": self.series}
+        return found
+
+    def lines(self) -> list[str]:
+        """The same for people: how many rows were kept, and what was dropped and found."""
+        dropped = sum(drop.count for drop in self.dropped)
+        found = [f"{self.rows_in:,} rows = {self.num_rows:,} kept + {dropped:,} dropped"]
+        found += [f"dropped {drop.count:,}: {drop.reason}" for drop in self.dropped]
+        if self.series is not None:
+            from silmu.steps.collect import series
+
+            found += series.told(self)
+        return found
+
     @property
     def schema(self) -> pa.Schema:
         """Names and types of all columns, in the order of the source."""

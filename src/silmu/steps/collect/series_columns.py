@@ -22,6 +22,7 @@ logger = logging.getLogger("silmu")
 TIMES = (
     "ds", "date", "datetime", "timestamp", "date time", "time", "stamp", "time stamp", "day",
     "week", "month", "quarter", "year", "period", "step", "t",
+    "ts", "epoch", "unix time", "unixtime", "unix timestamp",
     "날짜", "일자", "일시", "시각", "시간", "기준일", "기준일자", "기준일시", "측정일시", "측정일",
     "거래일", "관측일시", "연월", "년월", "기준년월",
 )  # fmt: skip

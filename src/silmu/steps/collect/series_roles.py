@@ -11,7 +11,6 @@ import itertools
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +30,6 @@ from silmu.steps.collect.series_columns import (
     known_in,
     listed,
 )
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger("silmu")
 
@@ -90,7 +86,7 @@ def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
         taken = {*targets, *inputs, *group}
         time = _guess_time(looked, [name for name in names if name not in taken])
         if time is None:
-            told.append("rows as steps in their order, for no column holds times")
+            told.append(f"rows as steps in their order, for {_no_times(looked, names)}")
         else:
             told.append(f"`{time}` as the time")
     free = [name for name in names if name not in {time, *targets, *inputs, *group}]
@@ -182,6 +178,14 @@ def _refuse_unreadable(looked: Columns, free: Sequence[str]) -> None:
                 f"`{name}` holds no times that can be read, {told}",
                 hint="write times as 2026-01-31 or 2026-01-31 13:05, or name their column: --time",
             )
+
+
+def _no_times(looked: Columns, names: Sequence[str]) -> str:
+    """Why no column is taken for the time."""
+    for name in known_in(TIMES, [name for name in names if not looked.is_number(name)]):
+        if some := looked.some(name):
+            return f"`{name}` holds no times that can be read, such as {some[0]!r:.40}"
+    return "no column holds times"
 
 
 def _guess_group(looked: Columns, time: str | None, free: Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,9 @@ FOR_TABLES = ("tabm", "perceptron")
 FOR_IMAGES = ("perceptron", "mlp", "cnn", "resnet")
 """The networks for pictures that are trained from nothing; any other name is of a model."""
 
+FOR_POLICIES = ("mlp", "cnn", "gru")
+"""The networks that act."""
+
 FOR_SERIES = ("rnn", "lstm", "gru", "tcn", "dlinear", "patchtst", "transformer")
 """The networks for series."""
 
@@ -54,13 +57,22 @@ class Cost:
 
     def told(self) -> list[str]:
         """Lines for a person."""
-        steps = ", ".join(f"{name} {1000 * s:,.0f} ms" for name, s in self.step_seconds.items())
+        steps = ", ".join(f"{name} {short(s)}" for name, s in self.step_seconds.items())
         return [
             f"memory       {self.memory / 1e6:,.0f} MB while training",
             f"a step       {steps}; {self.dtype} is taken",
             f"training     {self.steps:,} steps, about {spoken(self.train_seconds)}",
             f"an answer    about {1000 * self.answer_seconds:,.1f} ms, before the graph is fused",
         ]
+
+
+def short(seconds: float) -> str:
+    """A short time, in whole numbers.
+
+    >>> short(0.0123), short(0.000077)
+    ('12 ms', '77 µs')
+    """
+    return f"{1e3 * seconds:,.0f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:,.0f} µs"
 
 
 def clock(seconds: float) -> str:

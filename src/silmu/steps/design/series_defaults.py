@@ -7,6 +7,9 @@ from typing import Any
 DEFAULT = "tcn"
 """What `auto` is: of thirteen real series it erred least over all, beside GRU and DLinear."""
 
+QUANTILE_LOSS, LIKELIHOOD = "quantile_loss", "negative_log_likelihood"
+"""By which weights are chosen on the validation part, where quantiles are learnt and else."""
+
 TRAINING: dict[str, Any] = {
     "batch_size": 64,
     "learning_rate": 1e-3,
@@ -27,14 +30,20 @@ OF_KIND: dict[str, dict[str, Any]] = {
     "lstm": {"hidden_size": 32, "num_layers": 1},
     "gru": {"hidden_size": 32, "num_layers": 1},
     "tcn": {"hidden_size": 32, "learning_rate": 2e-3},
-    "dlinear": {
-        **{"hidden_size": 1, "num_layers": 1, "kernel_size": 25},
-        **{"learning_rate": 3e-3, "dropout": 0.0},
-    },
+    "dlinear": {"kernel_size": 25, "learning_rate": 3e-3},
     "patchtst": {"hidden_size": 64, "num_layers": 3, "head": "student_t"},
     "transformer": {"hidden_size": 32, "num_layers": 2},
 }
 """What of it is special to a network. A TCN has as many layers as `blocks` says."""
+
+UNREAD: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("rnn", "lstm", "gru", "patchtst", "transformer"), ("kernel_size",)),
+    "dlinear": ("hidden_size", "num_layers", "dropout"),
+}
+"""What a network has no use for."""
+
+OF_OTHERS = ("label_smoothing", "class_weights", "split_seed")
+"""Settings of tasks with labels, or whose rows are drawn into splits."""
 
 LEAST_STEPS = {"dlinear": 1500}
 FEW_STEPS, MOST_STEPS, EPOCHS = 600, 3000, 5

@@ -26,11 +26,18 @@ if TYPE_CHECKING:
 MOST = 20_000
 """Windows of the training part that are looked at, and of the validation part, spread over all."""
 
+AT_ONCE = 512
+"""Windows that are cut at once, with all that is known of them."""
+
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """How strongly a line is drawn towards the naive one, as multiples of what a value varies."""
 
 FEWEST = 8
 """From fewer windows no line is learnt."""
+
+DRIFTING = 0.8
+"""A drift is gone on with where that makes the error on the validation part smaller by this factor:
+one that ends is worse than none."""
 
 FARTHEST = 10.0
 """Values to be told count as so many deviations of their window at most."""
@@ -43,28 +50,54 @@ def line(
 
     Args:
         prepared: whose training part is learnt, and whose validation part decides how strongly.
-        start: weights of a forecast by all seasons; others are drawn to them, or to the last
-            season, or to the last value. They stay where no others do better.
+        start: weights of a forecast by all seasons; others are drawn to them, or to those of the
+            last season or value, with their drift or without. They stay where no others do better.
     """
     processor, train = processor_of(prepared), features(prepared, "train")
     panel = processor.panel(train.tracks)
     past, told = _windows(processor, panel, train)
     whole = np.isfinite(told).all(axis=1)
     judged = _windows(processor, panel, features(prepared, "validation"))
-    beginnings = [start.astype(np.float64), _repeated(processor, processor.season)]
-    beginnings.append(_repeated(processor, 1))
-    found = [one for naive in beginnings for one in _lines(past[whole], told[whole], naive)]
-    best = min(found, key=lambda one: _error(*one, *judged))
+    level, drifting = (
+        min(
+            (one for naive in begun for one in _lines(past[whole], told[whole], naive)),
+            key=lambda one: _error(*one, *judged),
+        )
+        for begun in ([start.astype(np.float64), *_repeated(processor)], _drifting(processor))
+    )
+    clear = _error(*drifting, *judged) < DRIFTING * _error(*level, *judged)
+    best = drifting if clear else level
     return best[0].astype(np.float32), best[1].astype(np.float32)
 
 
-def _repeated(processor: SeriesProcessor, season: int) -> NDArray[np.float64]:
-    """The weights of the last season; of the last value, where it is 1 or not seen whole."""
-    context, steps = processor.context_length, np.arange(processor.prediction_length)
-    back = season if season <= context else 1
-    weights = np.zeros((len(steps), context))
-    weights[steps, context - back + steps % back] = 1.0
-    return weights
+def _repeated(processor: SeriesProcessor) -> list[NDArray[np.float64]]:
+    """Weights of the last season, where it is seen whole, and of the last value."""
+    context, season = processor.context_length, processor.season
+    steps = np.arange(processor.prediction_length)
+    found: list[NDArray[np.float64]] = []
+    for back in sorted({1, season if season <= context else 1}):
+        weights = np.zeros((len(steps), context))
+        weights[steps, context - back + steps % back] = 1.0
+        found.append(weights)
+    return found
+
+
+def _drifting(processor: SeriesProcessor) -> list[NDArray[np.float64]]:
+    """The same with the drift of what was read: from season to season, from beginning to end."""
+    context, season = processor.context_length, processor.season
+    ahead = np.arange(1, processor.prediction_length + 1)
+    found: list[NDArray[np.float64]] = []
+    if 1 < season <= context // 2:
+        weights, seasons = _repeated(processor)[-1].copy(), -(-ahead // season)[:, None]
+        weights[:, context - season :] += seasons / season
+        weights[:, context - 2 * season : context - season] -= seasons / season
+        found.append(weights)
+    for reach in sorted({context - 1, (context - 1) // 4} - {0}):
+        weights = np.zeros((len(ahead), context))
+        weights[:, -1] = 1 + ahead / reach
+        weights[:, -1 - reach] = -ahead / reach
+        found.append(weights)
+    return found or _repeated(processor)
 
 
 def _lines(
@@ -90,9 +123,15 @@ def _windows(
     """(windows, context) and (windows, steps), normalised, NaN where nothing was observed."""
     every = part.windows
     some = np.asarray(every[:: -(-len(every) // MOST)])
-    read = processor.arrays(panel, some[:, 0], some[:, 1])
-    told = processor.inward(read, part.told(some, processor.prediction_length))
-    return read.feeds["past_values"].astype(np.float64), np.clip(told, -FARTHEST, FARTHEST)
+    past = np.empty((len(some), processor.context_length))
+    told = np.empty((len(some), processor.prediction_length))
+    for start in range(0, len(some), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        which, ends = some[rows].T
+        read = processor.arrays(panel, which, ends)
+        past[rows] = read.feeds["past_values"]
+        told[rows] = processor.inward(read, part.told(some[rows], processor.prediction_length))
+    return past, np.clip(told, -FARTHEST, FARTHEST)
 
 
 def _error(

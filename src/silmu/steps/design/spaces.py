@@ -155,7 +155,7 @@ def for_series(network: str, settings: Mapping[str, Any]) -> Space:
     if network != "dlinear":
         found |= {
             "hidden_size": Choice((32, 64, 128)),
-            "num_layers": Range(1, 3, whole=True),
+            "num_layers": Range(1, max(3, int(settings["num_layers"]) + 1), whole=True),
             "dropout": Range(0.0, 0.4),
         }
     return found

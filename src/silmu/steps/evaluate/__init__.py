@@ -16,6 +16,8 @@ from silmu.steps.evaluate.report import Metric, Report
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.collect.environments import Environment
+    from silmu.steps.prepare.environments import PreparedEnvironment
     from silmu.steps.prepare.prepared import Prepared
 
 __all__ = ["Metric", "Report", "evaluate", "evaluate_data"]
@@ -23,7 +25,7 @@ __all__ = ["Metric", "Report", "evaluate", "evaluate_data"]
 
 def evaluate(
     model: Path,
-    prepared: Prepared,
+    prepared: Prepared | PreparedEnvironment,
     folder: Path,
     *,
     seconds: Mapping[str, float],
@@ -52,7 +54,7 @@ def evaluate(
     return module.evaluate(pipe, model, prepared, folder, seconds=seconds, settings=settings)
 
 
-def evaluate_data(model: Path, dataset: Dataset, folder: Path | None) -> Report:
+def evaluate_data(model: Path, dataset: Dataset | Environment, folder: Path | None) -> Report:
     """Scores a model on rows that it was not prepared with, such as newer ones.
 
     Without a target column, or where no label is known to the model, there are no metrics, but what
@@ -60,7 +62,7 @@ def evaluate_data(model: Path, dataset: Dataset, folder: Path | None) -> Report:
 
     Args:
         model: the model folder; that of a run, for all that can be compared with its training.
-        dataset: the new rows.
+        dataset: the new rows, or of a policy the environment.
         folder: where metrics.json and report.html go; nothing is written without it.
 
     Raises:

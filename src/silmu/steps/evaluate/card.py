@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from silmu.steps.evaluate import searched
+from silmu.steps.evaluate.environment import sections as acting
 from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.series import sections
@@ -131,14 +132,13 @@ def _code(text: object, length: int = 80) -> str:
 
 
 def _body(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
-    metric = part(report, "metrics", report.get("metric", ""))
+    metric, words = part(report, "metrics", report.get("metric", "")), words_of(report)
     yield f"# {_told(part(report, 'data').get('name', 'model'))}: {report.get('task', '')}"
     yield ""
     if metric:
         yield (
             f"**{metric_name(report['metric'])} {figure(metric['value'])}** "
-            f"(95 % interval {span(metric)}, {metric['n']:,} {words_of(report).counted} of a "
-            "sealed test split)"
+            f"(95 % interval {span(metric)}, {metric['n']:,} {words.counted} {words.sealed})"
         )
         yield ""
     if comparison := part(report, "comparison"):
@@ -165,7 +165,7 @@ def _answers(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]
     named = ", ".join(_told(label) for label in labels[:LABELS])
     more = f" and {len(labels) - LABELS:,} more" if len(labels) > LABELS else ""
     kind, one = report.get("kind"), words_of(report).one
-    if answer := sections.answer(report):
+    if answer := sections.answer(report) or acting.answer(report):
         yield f"{one} goes in, {answer}{_between(report)}."
     elif kind == "number":
         told = [_told(name) for name in listed(report, "targets")[:LABELS]]
@@ -224,6 +224,8 @@ def _data(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
         yield f"- rows in no split: {left:,}"
     if data.get("moved") is not None:
         yield f"- duplicates put in the split of their first: {data['moved']:,}"
+    for name, told in acting.facts(report):
+        yield f"- {name}: {_told(told, 200)}"
     if data.get("fingerprint"):
         yield f"- fingerprint: {_code(data['fingerprint'])}"
 
@@ -245,12 +247,14 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
         by = "rows" if drawn["by"] == "row" else f"values of {_told(drawn['by'])}"
         if drawn["by"] == "block":
             by = f"blocks of {drawn['steps']:,} steps of time"
+        if drawn["by"] == "episode":
+            by = "episodes"
         told += f", from {drawn['resamples']:,} resamples of {drawn['units']:,} {by}"
     yield f"{told}."
     for other in [*part(report, "comparison", "others").values()][::-1]:
         yield ""
         yield _prose(sentence(other["sentence"]))
-    if how := sections.how(report):
+    if how := sections.how(report) or acting.how(report):
         yield ""
         yield _prose(how)
     if matter := part(report, "details", "importance"):
@@ -317,10 +321,7 @@ def _limits(report: Mapping[str, Any]) -> Iterator[str]:
         weak.sort(key=lambda one: one[0]["value"], reverse=name in LOWER_IS_BETTER)
         told = "; ".join(f"{where}: {_cell(score)}" for score, where in weak[:WEAKEST])
         yield f"- Weakest parts, by {metric_name(name)}: {told}."
-    yield (
-        "- The figures hold for rows like those of the test split, and for no others: "
-        "`silmu evaluate MODEL --data FILE` measures it on yours."
-    )
+    yield f"- {words_of(report).limits}"
 
 
 def _repeat(report: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:

@@ -59,6 +59,8 @@ def concluded(
     name: str,
     title: str,
     test: dict[str, Any] | None = None,
+    units: int | None = None,
+    unit: str = "block of time",
 ) -> dict[str, Any]:
     """What a difference and its interval come to, as metrics.json has it.
 
@@ -68,12 +70,17 @@ def concluded(
         name: of what it is compared to, in the report.
         title: its name in the sentence.
         test: McNemar's, which has to see a difference too.
+        units: how many could be drawn again; of one no interval can be told, so nothing is clear.
+        unit: what is drawn.
     """
-    clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05)
+    alone = units is not None and units < 2
+    clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05) and not alone
     verdict = "no clear difference" if not clear else "better" if difference > 0 else "worse"
     told = sentence(metric, difference, low, high, verdict, title)
     if not clear and (low > 0 or high < 0) and test is not None:
         told += f"; too few answers differ (McNemar p = {test['p']:.2g})"
+    if alone:
+        told += f"; one {unit} tells nothing of chance"
     return {
         "metric": metric,
         "against": name,

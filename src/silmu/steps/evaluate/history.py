@@ -29,18 +29,18 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def history(
-    run: Path, prepared: Prepared, settings: Mapping[str, Any], metric: str | None = None
+    run: Path, prepared: Prepared | None, settings: Mapping[str, Any], metric: str | None = None
 ) -> dict[str, Any]:
     """What `page` and `card` take as `run`; without what the folder no longer has.
 
     Args:
         run: the folder of the run.
-        prepared: what the model was trained on.
+        prepared: what the model was trained on; None where that has no columns.
         settings: of the run, all that are in effect.
         metric: by which training chose on validation; that of the kind of labels, if not given.
     """
-    roles, design = prepared.dataset.roles, _design(run)
-    metric = metric or PRIMARY[prepared.kind]
+    roles, design = None if prepared is None else prepared.dataset.roles, _design(run)
+    metric = metric or ("" if prepared is None else PRIMARY[prepared.kind])
     network = str(settings.get("network") or (design and design.network) or "")
     frozen = probed(network)
     is_own = network in FROM_NOTHING or _is_of_silmu(run / "4-model")
@@ -50,7 +50,9 @@ def history(
         "base_model": _public(base) if base else None,
         "frozen": frozen is not None,
         "transformers": _is_of_transformers(run / "4-model"),
-        "columns": {
+        "columns": {}
+        if roles is None
+        else {
             "input": list(roles.input),
             "target": list(roles.target),
             "group": roles.group,

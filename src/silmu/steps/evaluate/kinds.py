@@ -21,6 +21,9 @@ class Words:
         call: how it asks `pipe`.
         given: what may be given, in a sentence.
         counted: what a figure is told of so many of.
+        held: where they are from, as who looks at them speaks of it.
+        sealed: the same, as who hears of them for the first time is told.
+        limits: for what the figures hold, and how others are had.
     """
 
     one: str
@@ -28,6 +31,12 @@ class Words:
     call: tuple[str, ...] = ()
     given: str = ""
     counted: str = "rows"
+    held: str = "this test split"
+    sealed: str = "of a sealed test split"
+    limits: str = (
+        "The figures hold for rows like those of the test split, and for no others: "
+        "`silmu evaluate MODEL --data FILE` measures it on yours."
+    )
 
 
 TEXT = Words("A text", call=('pipe("A text to answer.")',))
@@ -62,6 +71,25 @@ WORDS: Mapping[str, Words] = {
         "with the columns that are named above; several may be given in a list. A forecast has "
         "`time`, `mean` and `quantiles`, a list of each.",
         counted="forecast steps",
+    ),
+    "environments": Words(
+        "An observation of an environment",
+        imports=("import gymnasium",),
+        call=(
+            'environment = gymnasium.make("ID")',
+            "observation, _ = environment.reset()",
+            "pipe.reset()",
+            'observation, *_ = environment.step(pipe(observation)["action"])',
+        ),
+        given="An observation is an array or a list; several, a list of them, are those of as many "
+        "episodes side by side. `deterministic=False` draws an action by its probability where the "
+        "policy has some; `value=True` adds what it expects to earn. `silmu use MODEL --env ID "
+        "--episodes 5` lets it act.",
+        counted="episodes",
+        held="these episodes",
+        sealed="that training never had",
+        limits="The figures hold for this environment and this time limit, and for no others: "
+        "`silmu evaluate MODEL --data ID` measures the policy in another one with equal spaces.",
     ),
 }
 """By what a report calls the rows."""

@@ -10,7 +10,7 @@ from typing import LiteralString, final
 
 from silmu.steps.evaluate.words import visible
 
-_PICTURE = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
 
 @final

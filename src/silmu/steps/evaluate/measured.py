@@ -7,6 +7,7 @@ from typing import Any
 
 from silmu.steps.evaluate import charts
 from silmu.steps.evaluate.charts import Row
+from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.markup import Html, html, joined
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.words import (
@@ -68,6 +69,8 @@ def _how(report: Mapping[str, Any]) -> Html:
     unit = html("rows") if by == "row" else html("values of <bdi>{by}</bdi>", by=shortened(by))
     if by == "block":
         unit = html("blocks of {n} steps of time", n=f"{drawn['steps']:,}")
+    if by == "episode":
+        unit = html("episodes")
     return html(
         ", from {n} resamples of {units} {unit}",
         n=f"{drawn['resamples']:,}",
@@ -113,7 +116,8 @@ def comparison(report: Mapping[str, Any]) -> Html | None:
         "{forest}<ul>{sentences}</ul>{chosen}",
         forest=charts.forest(
             rows,
-            caption="Differences on the same rows; right of 0 the model is better",
+            caption=f"Differences on the same {words_of(report).counted}; right of 0 the model is "
+            "better",
             head="against",
             unit=f"difference in {metric_name(comparison['metric'])}",
             mark=0,

@@ -7,6 +7,7 @@ from typing import Any
 
 from silmu.steps.evaluate import charts, columns, examples, gallery, measured, said, searched
 from silmu.steps.evaluate.charts import Row
+from silmu.steps.evaluate.environment import sections as acting
 from silmu.steps.evaluate.image import learnt
 from silmu.steps.evaluate.kinds import words_of
 from silmu.steps.evaluate.markup import Html, html, joined
@@ -66,6 +67,7 @@ def _sections(
     yield "figures", "Figures", measured.figures(report)
     yield "comparison", "Beside the baselines", measured.comparison(report)
     yield from sections.of(report)
+    yield from acting.of(report)
     yield "numbers", "Said and true", said.scatter(report, details)
     yield "targets", "By target", said.per_target(report, details)
     matrix = [measured.confusion(details), gallery.confused(details)]
@@ -122,15 +124,13 @@ def _headline(report: Mapping[str, Any]) -> Html:
     metric = part(report, "metrics", name)
     if not metric:
         return html('<p class="verdict">The rows have no labels, so nothing was measured.</p>')
-    look = report.get("look")
+    look, held = report.get("look"), words_of(report).held
     looked = html("")
     if look is not None:
         looked = html(
             '<p class="look{loud}">{look}</p>',
             loud=" loud" if look > 1 else "",
-            look="first look at this test split"
-            if look == 1
-            else f"look {look:,} at this test split",
+            look=f"first look at {held}" if look == 1 else f"look {look:,} at {held}",
         )
     lower = html(", lower is better") if name in LOWER_IS_BETTER else html("")
     rows = [Row("this model", metric["value"], metric["low"], metric["high"], tone="model")]
@@ -142,7 +142,7 @@ def _headline(report: Mapping[str, Any]) -> Html:
     if len(rows) > 1:
         beside = charts.forest(
             rows,
-            caption="The model and the baselines, on the same rows",
+            caption=f"The model and the baselines, on the same {words_of(report).counted}",
             head="",
             unit=metric_name(name),
         )
@@ -177,7 +177,8 @@ def _warnings(report: Mapping[str, Any]) -> Html:
     look = report.get("look")
     if look is not None and look > 1 and not any("look" in warning for warning in warnings):
         warnings.insert(
-            0, f"look {look:,} at this test split: whoever chooses by it flatters the figure"
+            0,
+            f"look {look:,} at {words_of(report).held}: whoever chooses by it flatters the figure",
         )
     if not warnings:
         return html("")
@@ -203,6 +204,7 @@ def _data_section(report: Mapping[str, Any], run: Mapping[str, Any]) -> Html | N
         told = [html("<bdi><code>{name}</code></bdi>", name=shortened(name)) for name in names]
         if told:
             facts.append((role, Html(", ".join(told))))
+    facts += [(name, html("<bdi>{it}</bdi>", it=told)) for name, told in acting.facts(report)]
     for key, name in (("source", "source"), ("fingerprint", "fingerprint")):
         if data.get(key):
             code = html('<bdi><code class="long">{it}</code></bdi>', it=shortened(data[key], 200))

@@ -5,8 +5,9 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
 
     format       1
     task         "text-classification", "tabular-regression", ...
-    rows         what rows are: "texts" | "pictures" | "rows", of a table | "series"
-    kind         "single" | "multiple" | "ordered" | "number"
+    rows         what rows are: "texts" | "pictures" | "rows", of a table | "series" |
+                 "environments", whose rows are episodes
+    kind         "single" | "multiple" | "ordered" | "number" | "action"
     labels       ["fresh", ...]; [] for number
     targets      the names of several numbers that are told at once, else []
     model        {"name": "4-model", "fingerprint": hex}
@@ -15,8 +16,9 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                   "moved": duplicates put with their leader, "scored": rows,
                   "failed": [{"row", "error"}]}; of texts "truncated": rows; of a table
                   "flagged": rows with cells that look like none of the training; of series
-                  "scored" counts the steps that were forecast and are known; of a file of
-                  new data: no counts, moved, and with "unseen": [{"label", "count"}],
+                  "scored" counts the steps that were forecast and are known; of environments
+                  "scored" counts episodes, and there are no rows_in; of a file of new
+                  data: no counts, moved, and with "unseen": [{"label", "count"}],
                   "without_label": rows
     look         1 for the first look at this test split; null for a file of new data
     looks_beside how often the runs beside this one looked at the same rows
@@ -38,13 +40,18 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                            crps interval_coverage interval_width, as series/figures.py says; n
                            counts forecast steps. Where series differ in size by more than ten
                            times the scaled error counts
+                 action    mean_return, which counts, median_return, episode_length (the mean, in
+                           steps); n counts episodes
     baselines    {"majority": {name: Metric}, "tfidf": {name: Metric}}; of a table "linear" and
                  "boosted_trees" for "tfidf", of pictures "k_nearest"; of number, "median"
                  stands in for "majority", and "mean" of several numbers; {} for a file of new
                  data. Of series "naive", "seasonal_naive" where there is a season, and "ets"
-                 where it could be fitted; of a file of new data without "ets"
+                 where it could be fitted; of a file of new data without "ets". Of environments
+                 "random" actions and "idle", the action that does nothing, on the same seeds, also
+                 where the environment is a new one
     comparison   null, or {"metric", "against": "tfidf", "boosted_trees" or "k_nearest"; of series
-                 the naive forecast that was the better on validation,
+                 the naive forecast that was the better on validation; of environments the
+                 baseline that earned more in the same episodes,
                  "difference", "low", "high",
                  "verdict": "better" | "worse" | "no clear difference", "sentence",
                  "mcnemar": null or {"only_model", "only_baseline", "p"},
@@ -107,7 +114,24 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     "capped": bool, "fitted": hex, the hash of what was fitted}}; of a table the
                     same, with a choice only where it has texts; of pictures a choice of k
       bootstrap     {"resamples", "by": "row" or the group column, "units": how many, "seed"}; of
-                    series "by": "block", with "steps" of time in each
+                    series "by": "block", with "steps" of time in each; of environments "episode"
+      environment   of environments {"observation", "action": in words, "kwargs", "versions":
+                    {package: version}, "max_episode_steps", "deterministic", "algorithm", "frames",
+                    "episodes", "cut": how many of them by the time limit, "alike": whether all
+                    earned the same,
+                    "returns": {"edges": of bins, "counts": {"model", "random", "idle":
+                    [episodes a bin]}},
+                    "films": [{"name": "best" | "worst", "number": of the episode from 0, "return",
+                    "length", "cut", "values": [[step, what the policy expected]], "picture": null
+                    or {"src", "width", "height"}, "file": beside report.html or null, and where
+                    there is a picture "speed": how many times as fast it is shown, and
+                    "filmed_return": what came of the episode that is seen}], one where all are
+                    alike,
+                    "moments": [{"number", "step", "value", "return", "length", "picture"}], the
+                    lowest value first; [] where a policy tells none,
+                    "unseen": null, or why there are no pictures,
+                    "learning": null or {"steps", "return": [[step, mean of the episodes that ended
+                    since the last]], "judged": [[step, mean return]]}}
       series        of series {"step": in words, "context_length", "prediction_length", "season":
                     steps or null, "seasons": {steps: error of repeating it in the training, over
                     that of the last value}, "series": how many, "windows", "stride": steps from
@@ -173,7 +197,16 @@ class Metric:
         return self.low, self.high
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        """With three decimals, or four digits where those would be many or none.
+
+        >>> print(Metric(0.91, 0.88, 0.93, 500), "|", Metric(3.7e-11, 2e-11, 5.25e-11, 500))
+        0.910 (0.880 to 0.930) | 3.7e-11 (2e-11 to 5.25e-11)
+        """
+        plain = self.value == 0 or 0.01 <= abs(self.value) < 1e6
+        value, low, high = (
+            f"{one:.3f}" if plain else f"{one:.4g}" for one in (self.value, self.low, self.high)
+        )
+        return f"{value} ({low} to {high})"
 
 
 @final

@@ -188,6 +188,11 @@ background:var(--line);border-radius:.25rem;font-size:.75rem;color:var(--soft)}
 .strip{display:flex;flex-wrap:wrap;gap:.75rem}
 .strip figure{width:6rem}
 .strip figcaption{margin:0;font-weight:400}
+.film>img{display:block;width:100%;max-width:24rem;height:auto;border-radius:.25rem;
+margin-bottom:.5rem}
+.film figure{margin-top:1rem}
+.strip.moments figure{width:13rem}
+.strip.moments img{width:100%;height:auto;margin-bottom:.375rem}
 .sheet{overflow-x:auto}
 .sheet img{max-width:100%;height:auto}
 .raster{display:block;image-rendering:pixelated;height:3rem;width:auto;max-width:100%}

@@ -140,6 +140,22 @@ class Prepared:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         return f"Prepared({self.dataset.name!r}, {self.kind}, {sizes})"
 
+    def facts(self) -> dict[str, Any]:
+        """What was prepared, as plain values."""
+        names = ("kind", "counts", "moved", "max_length")
+        return {name: getattr(self, name) for name in names} | {"labels": list(self.labels)}
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.counts.items())
+        found = [f"{counts}; {self.moved:,} duplicates kept with their first"]
+        if self.labels:
+            more = f" and {len(self.labels) - 12} more" if len(self.labels) > 12 else ""
+            found.append(f"labels ({self.kind}): {', '.join(self.labels[:12])}{more}")
+        if self.max_length:
+            found.append(f"texts are read up to {self.max_length:,} tokens")
+        return found
+
     @cached_property
     def split_of(self) -> NDArray[np.int8]:
         """For each row of the dataset the place of its split in SPLITS; -1 where left out."""

@@ -43,6 +43,10 @@ LONGEST, SHORTEST = 512, 8
 SEASONAL = 0.95
 """A season counts where it makes the naive error smaller by this factor."""
 
+LONGER = 0.97
+"""A longer season counts beside a shorter one where it makes the error that much smaller: twice a
+season errs about as little as the season, less by chance."""
+
 MOST_ORIGINS = 400
 """Windows of the test part that are told at most, over all series."""
 
@@ -106,7 +110,7 @@ def cut(
         )
     room = max(int(SHARE_AT_MOST * steps), prediction_length)
     sizes = [
-        max(prediction_length, min(max(round(share * steps), 2 * prediction_length), room))
+        max(prediction_length, round(share * steps), min(2 * prediction_length, room))
         for share in (validation, test)
     ]
     return Cuts(end - sizes[1] - gap - sizes[0], end - sizes[1], gap)
@@ -131,7 +135,7 @@ def season_of(parts: Sequence[NDArray[np.float64]], step: Step, prediction_lengt
     best, error = 1, SEASONAL * plain
     for one in candidates:
         found = naive_error(parts, one, prediction_length)
-        if found < error:
+        if found < (error if best == 1 else LONGER * error):
             best, error = one, found
     return best
 
@@ -170,6 +174,8 @@ def context(season: int, prediction_length: int, training: int) -> int:
     if season > 1:
         suits = max(suits, 2 * season if 2 * season <= LONGEST // 2 else min(season, LONGEST))
     room = max((training - prediction_length) // CONTEXTS, prediction_length, 1)
+    if training >= 2 * season + prediction_length:
+        room = max(room, season)
     return max(1, min(suits, room, LONGEST))
 
 

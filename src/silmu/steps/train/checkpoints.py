@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("silmu")
 
 NETWORK, OPTIMIZER, AVERAGE = "network.safetensors", "optimizer.safetensors", "average.safetensors"
+PARTS = "parts.safetensors"
+"""What an algorithm remembers that is more than a network and its optimizer."""
 STATE, LOG, OUTCOME, FINISHED = "state.json", "log.jsonl", "outcome.json", "finished"
 _NAME = re.compile(r"step-(\d{8,})(-evaluated)?")
 
@@ -148,6 +150,16 @@ class Checkpoints:
         state.lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
         return state
 
+    def load_parts(self, name: str) -> tuple[State, dict[str, Tensor], dict[str, Any]]:
+        """What `write_parts` was given."""
+        folder = self.folder / name
+        state = _state(folder)
+        content = json.loads((folder / STATE).read_bytes())
+        # Copies, for what is mapped into memory goes when the folder goes.
+        tensors = {key: one.clone() for key, one in load_file(folder / PARTS).items()}
+        state.lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        return state, tensors, content["parts"]
+
     def load_weights(self, name: str, network: nn.Module) -> None:
         """Give a network the weights of a checkpoint; their average, where there is one."""
         folder = self.folder / name
@@ -188,6 +200,33 @@ class Checkpoints:
         Raises:
             TrainingError: a weight is not a number.
         """
+        tensors, plain = optimizer.state()
+        files = {OPTIMIZER: tensors} | ({} if average is None else {AVERAGE: average.values})
+        on_cpu = {k: True for k, one in tensors.items() if one.device.type == "cpu"}
+        self._write(state, network, files, {"optimizer": plain, "on_cpu": on_cpu})
+
+    def write_parts(
+        self, state: State, network: nn.Module, tensors: dict[str, Tensor], plain: dict[str, Any]
+    ) -> None:
+        """Write a checkpoint of what is more than a network and an optimizer.
+
+        Args:
+            state: where it is.
+            network: what the weights of a checkpoint are, for `load_weights`.
+            tensors, plain: all that is remembered, the network's weights included.
+
+        Raises:
+            TrainingError: a weight is not a number.
+        """
+        self._write(state, network, {PARTS: tensors}, {"parts": plain})
+
+    def _write(
+        self,
+        state: State,
+        network: nn.Module,
+        files: dict[str, dict[str, Tensor]],
+        more: dict[str, Any],
+    ) -> None:
         weights = _unique(network)
         for name, tensor in weights.items():
             if not _is_finite(tensor):
@@ -195,18 +234,15 @@ class Checkpoints:
                     f"weights of {name} are no numbers after step {state.step}",
                     hint="a lower learning rate or clipping helps; earlier checkpoints are sound",
                 )
-        name, (tensors, plain) = state.name, optimizer.state()
-        content = {key: value for key, value in asdict(state).items() if key != "lines"}
-        content["optimizer"] = plain
-        content["on_cpu"] = {k: True for k, one in tensors.items() if one.device.type == "cpu"}
+        name = state.name
+        content = {key: value for key, value in asdict(state).items() if key != "lines"} | more
         if (self.folder / name).exists():
             # One that could not be read, or it would have been gone on from.
             store.remove(self.folder / name)
         with store.new_folder(self.folder / name, meta=self.made_by) as writer:
             writer.write(NETWORK, packed(_portable(weights)))
-            writer.write(OPTIMIZER, packed(_portable(tensors)))
-            if average is not None:
-                writer.write(AVERAGE, packed(_portable(average.values)))
+            for file, tensors in files.items():
+                writer.write(file, packed(_portable(tensors)))
             writer.write(STATE, json.dumps(content, allow_nan=False, indent=1).encode() + b"\n")
             writer.write(LOG, _lines(state))
         self.tidy(state)

@@ -18,6 +18,7 @@ from torch import nn
 from silmu import registry, store
 from silmu.errors import UnsupportedModelError
 from silmu.networks.images import ImageNetwork
+from silmu.networks.policies import Policy
 from silmu.networks.series import SeriesNetwork
 from silmu.networks.texts import TextNetwork
 from silmu.runtime import weights
@@ -101,7 +102,7 @@ def write_network(writer: store.FolderWriter, network: nn.Module, values: dict[s
     Raises:
         UnsupportedModelError: silmu has no graph for the network.
     """
-    if isinstance(network, TextNetwork | ImageNetwork | SeriesNetwork):
+    if isinstance(network, TextNetwork | ImageNetwork | SeriesNetwork | Policy):
         text = json.dumps(network.config.to_dict() | values, ensure_ascii=False, indent=1)
         writer.write("config.json", f"{text}\n".encode())
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}

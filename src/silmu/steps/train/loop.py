@@ -188,7 +188,7 @@ def fit(
         progress = progress if progress is not None else Progress()
         progress = progress if ranks.leads else Progress(quiet=True)
         stack.callback(progress.close)
-        signals = stack.enter_context(_Signals(progress))
+        signals = stack.enter_context(Signals(progress))
         return _Loop(objective, training, folder, ranks, signals, progress, hopeless).run()
 
 
@@ -203,7 +203,7 @@ class _Loop:
         training: Training,
         folder: Path,
         ranks: Ranks,
-        signals: _Signals,
+        signals: Signals,
         progress: Progress,
         hopeless: Hopeless | None,
     ) -> None:
@@ -603,7 +603,7 @@ class _Loop:
 
 
 @final
-class _Signals:
+class Signals:
     """Whether somebody wants training to stop: the first signal is kept, a second one acts."""
 
     NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -614,7 +614,7 @@ class _Signals:
         self._now = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> Signals:
         # Only the main thread may, and only it is interrupted.
         if threading.current_thread() is threading.main_thread():
             for number in [getattr(signal, name) for name in self.NAMES if hasattr(signal, name)]:

@@ -65,6 +65,24 @@ class Progress:
         parts += [f"loss {loss:.4f}", self._metric, f"{rate:,.0f} examples/s"]
         self._show("  ".join(filter(None, parts)))
 
+    def acted(self, step: int, total: int, mean_return: float | None) -> None:
+        """Tell of steps of an environment, and of what the last episodes brought."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._started, self._last = step, now, step
+        if self.quiet or now - self._shown < (LIVE if self.live else PLAIN):
+            return
+        rate = (step - self._last) / max(now - self._shown, 1e-9)
+        self._shown, self._last = now, step
+        parts = [self.name, f"step {step:,}/{total:,}"]
+        if step > self._first:
+            left = (now - self._started) / (step - self._first) * (total - step)
+            parts.append(f"ends {clock(left)}")
+        if mean_return is not None:
+            parts.append(f"return {mean_return:,.1f}")
+        parts += [self._metric, f"{rate:,.0f} steps/s"]
+        self._show("  ".join(filter(None, parts)))
+
     def part(self, done: int, total: int, what: str, left: float) -> None:
         """Tell how much of a work is done that will take so many seconds more."""
         now = time.monotonic()
@@ -73,13 +91,15 @@ class Progress:
         self._shown = now
         self._show(f"{done:,} of {total:,} {what}  ends {clock(left)}")
 
-    def validated(self, step: int, metric: str, value: float, *, better: bool) -> None:
+    def validated(
+        self, step: int, metric: str, value: float, *, better: bool, where: str = "on validation"
+    ) -> None:
         """Tell of a validation."""
         self._metric = f"{metric} {value:.4f}"
         if self.name:
             return
         mark = ", the best so far" if better else ""
-        self.note(f"step {step:,}: {self._metric} on validation{mark}")
+        self.note(f"step {step:,}: {self._metric} {where}{mark}")
 
     def note(self, text: str) -> None:
         """A line that stays."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from silmu import store
 from silmu.runtime.series import processor as processors
+from silmu.steps.design.series_defaults import LIKELIHOOD, QUANTILE_LOSS
 from silmu.steps.prepare import prepared as prepare
 from silmu.steps.prepare.series import SeriesFeatures, features, processor_of
 from silmu.steps.train import export, losses, served
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from silmu.steps.prepare.prepared import Prepared
 
 HEAD = "time-series-forecasting"
-METRIC = "quantile_loss"
 AT_ONCE = 512
 """Windows that are validated at once."""
 MOST_VALIDATED = 4096
@@ -51,14 +51,16 @@ class SeriesObjective(Objective):
         settings: `head`.
     """
 
-    metric = METRIC
     higher_is_better = False
 
     def __init__(self, network: nn.Module, prepared: Prepared, settings: Mapping[str, Any]) -> None:
         self.network = network
         self.head = str(settings["head"])
         # What learns in a way of its own tells quantiles whatever it learnt.
-        told = "quantiles" if hasattr(network, "training_loss") else self.head
+        has_own = hasattr(network, "training_loss")
+        told = "quantiles" if has_own else self.head
+        is_quantiles = self.head == "quantiles" and not has_own
+        self.metric = QUANTILE_LOSS if is_quantiles else LIKELIHOOD
         self.processor = processor_of(prepared).with_outcome(head=told)
         self.train, self.validation = (features(prepared, one) for one in prepare.SPLITS[:2])
         self.panel = self.processor.panel(self.train.tracks)
@@ -89,7 +91,7 @@ class SeriesObjective(Objective):
         for batch, _ in self._validation(MOST_VALIDATED):
             part, count = self.loss({name: one.to(self.device) for name, one in batch.items()})
             total, weight = total + float(part), weight + float(count)
-        return {"loss": total / weight, METRIC: total / weight}
+        return {"loss": total / weight, self.metric: total / weight}
 
     def validation_forecasts(self) -> Iterator[tuple[Forecasts, NDArray[np.float64]]]:
         """What is told of the validation part before spreads are fitted, and what came.

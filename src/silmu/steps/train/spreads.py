@@ -21,7 +21,8 @@ LEAST, MOST = 0.2, 5.0
 """By what a distance is stretched at least and at most."""
 
 HALF_TRUSTED = 5.0
-"""Of so many windows that do not overlap what was found counts half, and nothing done the rest."""
+"""Of so many windows that do not overlap a narrower quantile counts half, and nothing done the
+rest; a wider one counts whole."""
 
 
 def spreads(
@@ -44,12 +45,12 @@ def spreads(
     for i, level in enumerate(levels):
         distance = (quantiles[..., i] - median)[seen]
         moved = (came - median)[seen]
-        sound = np.abs(distance) > 1e-9 * (1 + np.abs(moved))
+        sound = np.abs(distance) > 1e-9 * np.abs(moved) + 1e-12 * np.abs(median[seen])
         if level == 0.5 or not sound.any():
             found.append(1.0)
             continue
         ratio = moved[sound] / distance[sound]
         inside = level if level > 0.5 else 1 - level
         stretched = float(np.clip(np.quantile(ratio, inside), LEAST, MOST))
-        found.append(float(np.exp(trust * np.log(stretched))))
+        found.append(stretched if stretched > 1 else float(np.exp(trust * np.log(stretched))))
     return tuple(found)

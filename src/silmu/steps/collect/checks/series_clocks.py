@@ -36,11 +36,11 @@ def check(seen: Sequences) -> list[Finding]:
     if step.unit != "second" or 3600 % step.size or seen.layout.zone is not None:
         return []
     hour = 3600 // step.size
-    holes: set[int] = set()
+    holes: dict[int, int] = {}
     for _, first, length in seen.found.gaps:
         seconds = float(step.times(np.array([first], np.int64))[0])
         if length == hour and seconds % DAY < _NIGHT_HOURS * 3600:
-            holes.add(int(seconds // DAY))
+            holes[int(seconds // DAY)] = int(seconds % DAY)
     if not holes:
         return []
     begin = min(one.first for one in seen.series)
@@ -48,21 +48,44 @@ def check(seen: Sequences) -> list[Finding]:
     low, high = (float(step.times(np.array([at], np.int64))[0]) for at in (begin, end))
     zone, changes = max(
         ((name, _changes(name, low, high)) for name in _ZONES),
-        key=lambda pair: len(pair[1] & holes) / max(len(pair[1]), 1),
+        key=lambda pair: len(pair[1] & holes.keys()) / max(len(pair[1]), 1),
     )
-    hits = len(changes & holes)
+    nights = sorted(changes & holes.keys())
+    hits = len(nights)
     if not hits or hits < 0.6 * len(changes) or hits < 0.5 * len(holes):
         return []
-    day = datetime.date(1970, 1, 1) + datetime.timedelta(min(changes & holes))
+    day = datetime.date(1970, 1, 1) + datetime.timedelta(nights[0])
+    cure = f"`--set timezone={zone}`, or the zone that the times are of"
+    skipped = _skipped(zone, nights[0])
+    if skipped is not None and skipped != holes[nights[0]]:
+        cure = (
+            f"write {_clock(skipped)} of these nights as {_clock(skipped + 3600)}, for no such "
+            f"clock shows it; then {cure}"
+        )
     return [
         seen.finding(
             "daylight saving",
             "wrong",
             f"an hour is missing in {number(hits, 'night')} in which clocks such as those of "
             f"{zone} are put forward, as on {day}: half of the year all hours are shifted",
-            f"`--set timezone={zone}`, or the zone that the times are of",
+            cure,
         )
     ]
+
+
+def _skipped(zone: str, day: int) -> int | None:
+    """The seconds of a day, since 1970, at which its clocks jump; None if they do not at night."""
+    known = zoneinfo.ZoneInfo(zone)
+    start = datetime.datetime(1970, 1, 1) + datetime.timedelta(day)
+    for half in range(2 * _NIGHT_HOURS):
+        shown = (start + datetime.timedelta(minutes=30 * half)).replace(tzinfo=known)
+        if shown.astimezone(datetime.UTC).astimezone(known) != shown:
+            return 1800 * half
+    return None
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds % 3600 // 60:02}"
 
 
 def _changes(zone: str, low: float, high: float) -> set[int]:

@@ -121,12 +121,13 @@ def warnings(windows: Windows, own: Judged, unit: Unit) -> list[str]:
     still = int((~(unit.scales[there] > 0)).sum())
     if still:
         found.append(
-            f"{still:,} series {'do' if still > 1 else 'does'} not move in the training, and are "
-            "in no scaled error"
+            f"{still:,} series {'do' if still > 1 else 'does'} not move in the training, and "
+            f"{'are' if still > 1 else 'is'} in no scaled error"
         )
     unseen = len(windows.histories) - len(there)
     if unseen:
-        found.append(f"{unseen:,} series have no step to tell here, and are in no figure")
+        have, are = ("have", "are") if unseen > 1 else ("has", "is")
+        found.append(f"{unseen:,} series {have} no step to tell here, and {are} in no figure")
     if unit.metric == SCALED:
         found.append(
             "the series differ in size by more than ten times: figures in their unit tell of the "

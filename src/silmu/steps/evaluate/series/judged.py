@@ -85,7 +85,8 @@ class Judged:
         again = measure(self.drawn)[metric] - measure(other.drawn)[metric]
         difference = sign * float(once)
         low, high = self.blocks.interval(difference, sign * again)
-        return concluded(metric, difference, low, high, name=name, title=other.title)
+        units = self.blocks.count
+        return concluded(metric, difference, low, high, name=name, title=other.title, units=units)
 
 
 def judge(

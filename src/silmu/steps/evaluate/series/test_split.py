@@ -12,6 +12,7 @@ import numpy as np
 from silmu import extras
 from silmu.errors import UsageError
 from silmu.runtime.series.frame import Series
+from silmu.steps.design.series_defaults import LIKELIHOOD, QUANTILE_LOSS
 from silmu.steps.evaluate import ledger
 from silmu.steps.evaluate.history import history
 from silmu.steps.evaluate.judged import listed, plain, write
@@ -26,7 +27,8 @@ from silmu.steps.prepare.series import cuts_of, processor_of, whole
 from silmu.steps.prepare.windows import Cuts
 from silmu.steps.prepare.windows import windows as every_window
 
-VALIDATION_METRIC = "quantile_loss"
+TOLD_BY_LIKELIHOOD = ("student_t", "transformer")
+"""Heads, and networks, that learn a distribution."""
 
 
 def evaluate(
@@ -103,7 +105,9 @@ def evaluate(
         "seconds": {},
         "details": asked.details(own, others, found, seed),
     }
-    values["run"] = history(folder.parent, prepared, settings, VALIDATION_METRIC)
+    is_likelihood = {settings.get("head"), settings.get("network")} & {*TOLD_BY_LIKELIHOOD}
+    metric = LIKELIHOOD if is_likelihood else QUANTILE_LOSS
+    values["run"] = history(folder.parent, prepared, settings, metric)
     values["seconds"] = {**seconds, "evaluate": time.monotonic() - started}
     report = Report(plain(values))
     ledger.shown(folder)

@@ -1,0 +1,1 @@
+"""Policies, judged by whole episodes: what they earn beside chance and beside doing nothing."""

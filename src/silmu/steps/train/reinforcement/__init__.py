@@ -1,0 +1,1 @@
+"""Learn by doing: a policy from the rewards of an environment."""

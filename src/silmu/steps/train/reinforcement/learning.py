@@ -1,0 +1,378 @@
+"""The loop around an algorithm: log, evaluation, checkpoints, however often it is stopped."""
+
+# Of torch's functions many have no complete types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import numpy as np
+import torch
+
+from silmu import store
+from silmu.errors import Interrupted, TrainingError
+from silmu.steps.train import checkpoints as kept
+from silmu.steps.train.batches import derive
+from silmu.steps.train.checkpoints import Best, Checkpoints, State
+from silmu.steps.train.loop import Signals
+from silmu.steps.train.progress import Progress
+from silmu.steps.train.reinforcement import algorithms
+from silmu.steps.train.reinforcement.environments import Environments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from silmu.networks.policies import PolicyConfig
+    from silmu.steps.prepare.environments import PreparedEnvironment
+
+METRIC = "mean_return"
+LINES = 400
+"""About so many lines of a log."""
+
+RECENT = 100
+"""Of so many episodes that ended last the log tells the mean return."""
+
+
+class Algorithm(Protocol):
+    """What learns: PPO, DQN, SAC."""
+
+    steps: int
+    """Steps of the environment that are done."""
+    total_steps: int
+    episodes: list[tuple[int, float, int]]
+    """Those that ended since they were last taken: after which step, return, length."""
+
+    def iterate(self) -> dict[str, float]:
+        """Learns a while; numbers for the log."""
+        ...
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that it remembers."""
+        ...
+
+    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Remembers what `state` gave."""
+        ...
+
+    def policy(self) -> nn.Module:
+        """What acts; its weights are those of now."""
+        ...
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How to go about it. All but `checkpoint_seconds` and `keep` decide what comes out.
+
+    Attributes:
+        evaluations: how often the policy is evaluated, over the whole training.
+        made_by: what decides the result: settings, environment, seed.
+        checkpoint_seconds: between two checkpoints.
+        keep: checkpoints that stay besides the newest and the best.
+    """
+
+    evaluations: int
+    made_by: Mapping[str, Any]
+    checkpoint_seconds: float = 120.0
+    keep: int = 1
+
+
+@final
+@dataclass(frozen=True)
+class Learnt:
+    """What became of a training; the policy holds the best weights."""
+
+    best_return: float
+    step: int
+    steps: int
+    seconds: float
+
+
+def learn(
+    algorithm: Algorithm,
+    judge: Callable[[nn.Module, int], float],
+    learning: Learning,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+) -> tuple[nn.Module, Learnt]:
+    """Lets an algorithm learn; gives the policy with the weights that were judged best.
+
+    Killed at any instant and called again, it goes on from its newest checkpoint to the same
+    weights, bit for bit; called when all is done, it gives them back.
+
+    Args:
+        algorithm: not yet begun.
+        judge: the mean return of a policy in episodes of their own, for the number of a judgement.
+        learning: how.
+        folder: where the checkpoints and `log.jsonl` are.
+        progress: what shows how it goes; a line on stderr unless given.
+
+    Raises:
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; what was begun was finished and all is saved.
+        TrainingError: a weight was no number, or the environment misbehaved.
+        UsageError: the checkpoints in the folder are of other settings or another environment.
+    """
+    progress = progress if progress is not None else Progress()
+    with store.lock(folder), Signals(progress) as signals:
+        try:
+            return _Loop(algorithm, judge, learning, folder, signals, progress).run()
+        finally:
+            progress.close()
+
+
+@final
+class _Loop:
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        judge: Callable[[nn.Module, int], float],
+        learning: Learning,
+        folder: Path,
+        signals: Signals,
+        progress: Progress,
+    ) -> None:
+        self.algorithm, self.judge, self.learning = algorithm, judge, learning
+        self.folder, self.signals, self.progress = folder, signals, progress
+        policy = algorithm.policy()
+        made_by = {
+            **learning.made_by,
+            "network": kept.signature(policy),
+            "versions": {
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+                "torch": str(torch.__version__),
+            },
+        }
+        self.checkpoints = Checkpoints(folder, made_by, learning.keep)
+        self.state = State()
+        self.recent: list[float] = []
+        self.between = max(1, algorithm.total_steps // max(learning.evaluations, 1))
+        self.line_every = max(1, algorithm.total_steps // LINES)
+        self.saved_name: str | None = None
+
+    def run(self) -> tuple[nn.Module, Learnt]:
+        """Begin, or go on, or find that all is done."""
+        if done := self.checkpoints.finished():
+            return self._give_back(done)
+        newest = self.checkpoints.newest()
+        if newest is not None:
+            self.state, tensors, plain = self.checkpoints.load_parts(newest)
+            self.recent = plain.pop("recent")
+            self.algorithm.restore(tensors, plain)
+            self.checkpoints.tidy(self.state)
+            self.saved_name = newest
+            self.progress.note(
+                f"going on after step {self.state.step:,} of {self.algorithm.total_steps:,}"
+            )
+        self.began = self.saved_at = time.monotonic()
+        self.earlier = self.state.seconds
+        while self.algorithm.steps < self.algorithm.total_steps:
+            self._iterate()
+            last = self.algorithm.steps >= self.algorithm.total_steps
+            if (
+                last
+                or self.state.step // self.between > max(self.state.evaluated, 0) // self.between
+            ):
+                self._evaluate()
+            elif self.signals.came or self._is_due():
+                self._save()
+            if self.signals.came and not last:
+                raise self._interrupted()
+        return self._finish()
+
+    def _iterate(self) -> None:
+        state, algorithm = self.state, self.algorithm
+        before = state.step
+        numbers = algorithm.iterate()
+        state.step = algorithm.steps
+        ended, algorithm.episodes = algorithm.episodes, []
+        self.recent = [*self.recent, *(one for _, one, _ in ended)][-RECENT:]
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                last = self.saved_name or "none"
+                raise TrainingError(
+                    f"{name} is {value} after step {state.step:,}; the last good checkpoint is "
+                    f"{last}",
+                    hint="start a run with a lower learning rate",
+                )
+        mean = float(np.mean(self.recent)) if self.recent else None
+        if before // self.line_every < state.step // self.line_every:
+            returns = [one for _, one, _ in ended]
+            lengths = [one for _, _, one in ended]
+            self._log(
+                **numbers,
+                **({"return": float(np.mean(returns))} if returns else {}),
+                **({"length": float(np.mean(lengths))} if lengths else {}),
+                episodes=len(ended),
+            )
+        self.progress.acted(state.step, algorithm.total_steps, mean)
+
+    def _evaluate(self) -> None:
+        state = self.state
+        state.evaluated = state.step
+        number = state.step // self.between
+        value = float(self.judge(self.algorithm.policy(), number))
+        best = state.best
+        # Later weights have learnt more: they win where both did as well.
+        better = best is None or value >= best.metric
+        if better:
+            state.best = Best(state.name, state.step, value, {METRIC: value})
+        self._log(validation={METRIC: value})
+        where = "in episodes of its own"
+        self.progress.validated(state.step, METRIC, value, better=better, where=where)
+        if better or self.signals.came or self._is_due():
+            self._save()
+
+    def _log(self, **numbers: Any) -> None:
+        line = {"step": self.state.step, **numbers, "seconds": round(self._seconds(), 3)}
+        self.state.lines.append(json.dumps(line, allow_nan=False))
+
+    def _seconds(self) -> float:
+        return self.earlier + time.monotonic() - self.began
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= self.learning.checkpoint_seconds
+
+    def _save(self) -> None:
+        if self.saved_name == self.state.name:
+            return
+        self.state.seconds = self._seconds()
+        tensors, plain = self.algorithm.state()
+        plain = {**plain, "recent": self.recent}
+        self.checkpoints.write_parts(self.state, self.algorithm.policy(), tensors, plain)
+        self.saved_name, self.saved_at = self.state.name, time.monotonic()
+
+    def _finish(self) -> tuple[nn.Module, Learnt]:
+        self._save()
+        best = self.state.best
+        assert best is not None, "the end is evaluated"
+        done = {
+            "best_return": best.metric,
+            "step": best.step,
+            "steps": self.state.step,
+            "seconds": self.state.seconds,
+            "folder": best.folder,
+        }
+        self.checkpoints.finish(done)
+        return self._give_back(done)
+
+    def _give_back(self, done: dict[str, Any]) -> tuple[nn.Module, Learnt]:
+        policy = self.algorithm.policy()
+        self.checkpoints.load_weights(done["folder"], policy)
+        policy.eval()
+        return policy, Learnt(**{key: value for key, value in done.items() if key != "folder"})
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            f"saved at step {self.state.step:,} of {self.algorithm.total_steps:,}; "
+            f"`silmu train {self.folder.parent}` goes on from there",
+            128 + self.signals.came,
+        )
+
+
+def learnt(
+    network: str,
+    settings: Mapping[str, Any],
+    prepared: PreparedEnvironment,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+) -> tuple[nn.Module, Learnt]:
+    """The policy of a design, learnt; as `learn`.
+
+    Args:
+        network: one of `plan.FOR_POLICIES`.
+        settings: of the algorithm, `algorithm`, `seed`, `evaluations`, `judged_episodes`, `threads`
+            and `checkpoint_seconds`.
+        prepared: what it learns in.
+        folder: of checkpoints and log.
+        progress: as of `learn`.
+    """
+    kind, seed = settings["algorithm"], int(settings["seed"])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings["threads"] or threads)
+    try:
+        algorithm = algorithms.begun(network, kind, settings, prepared, seed)
+        made_by = {
+            "data": f"{prepared.environment.fingerprint} {prepared.fitted}",
+            "settings": {
+                name: settings[name]
+                for name in ("algorithm", "seed", *algorithm.DEFAULTS, "judged_episodes")
+            },
+            "threads": torch.get_num_threads(),
+        }
+        learning = Learning(
+            evaluations=settings["evaluations"],
+            made_by=made_by,
+            checkpoint_seconds=settings["checkpoint_seconds"],
+        )
+        judge = Judge(prepared, settings["judged_episodes"], seed)
+        return learn(algorithm, judge, learning, folder, progress=progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@final
+class Judge:
+    """What a policy earns in episodes that training never has, always doing what it thinks best.
+
+    Args:
+        prepared: what it acts in.
+        episodes: in how many.
+        seed: what their seeds follow from.
+    """
+
+    def __init__(self, prepared: PreparedEnvironment, episodes: int, seed: int) -> None:
+        self.prepared, self.episodes, self.seed = prepared, episodes, seed
+
+    def __call__(self, policy: Any, number: int) -> float:
+        """The mean return of the judgement of a number, whose episodes are its own."""
+        prepared = self.prepared
+        copies = Environments(
+            prepared.environment,
+            self.episodes,
+            derive(self.seed, "judgement", number),
+            frames=prepared.frames,
+            training=False,
+            max_episode_steps=prepared.max_episode_steps,
+        )
+        returns: dict[int, float] = {}
+        state: Any = None
+        with torch.inference_mode():
+            while len(returns) < self.episodes:
+                found = policy(torch.from_numpy(copies.observation), state)
+                state = found[-1].clone() if policy.config.kind == "gru" else None
+                stepped = copies.step(chosen(policy.config, found[0].numpy()))
+                for copy, earned, _ in stepped.returns:
+                    returns.setdefault(copy, earned)
+                    if state is not None:
+                        state[copy] = 0
+        copies.close()
+        return float(np.mean(list(returns.values())))
+
+
+def chosen(config: PolicyConfig, told: NDArray[np.float32]) -> NDArray[Any]:
+    """The likeliest actions, as `Environments.step` takes them.
+
+    Args:
+        config: of the policy.
+        told: what it tells, (rows, outputs).
+    """
+    if config.actions == "box":
+        return told
+    if config.actions == "multi_binary":
+        return told > 0
+    ends = np.cumsum(config.action_sizes)[:-1]
+    best = [one.argmax(axis=1) for one in np.split(told, ends, axis=1)]
+    return best[0] if config.actions == "discrete" else np.stack(best, axis=1)
