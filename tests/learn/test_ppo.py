@@ -242,7 +242,7 @@ def test_with_lambda_one_advantage_and_value_make_the_return() -> None:
 def policy(kind: str, **more: Any) -> Policy:
     torch.manual_seed(0)
     shape: dict[str, Any] = {"algorithm": "ppo", "actions": "discrete", "action_sizes": (3,)}
-    seen = {"image": (1, 36, 40)} if kind == "cnn" else {"observation_size": 4}
+    seen: dict[str, Any] = {"image": (1, 36, 40)} if kind == "cnn" else {"observation_size": 4}
     found = policies.build(PolicyConfig(kind=kind, hidden_size=8, **(shape | seen | more)))
     nn.init.normal_(found.head.weight)
     if kind != "cnn" and found.config.normalise:

@@ -166,8 +166,11 @@ def test_what_auto_means() -> None:
     low, high = np.full(2, -1.0), np.full(2, 1.0)
     box = Space("box", shape=(2,), low=low, high=high, dtype="float32")
     assert reinforcement.algorithm_of("auto", "mlp", one) == "ppo"
-    assert reinforcement.algorithm_of("auto", "mlp", box) == "sac"
-    assert reinforcement.algorithm_of("auto", "gru", box) == "ppo"
+    number = Space("box", shape=(1,), low=low[:1], high=high[:1], dtype="float32")
+    assert reinforcement.algorithm_of("auto", "mlp", box) == "ppo"
+    assert reinforcement.algorithm_of("auto", "mlp", number) == "sac"
+    assert reinforcement.algorithm_of("auto", "gru", number) == "ppo"
+    assert reinforcement.algorithm_of("dqn", "mlp", one) == "dqn"
     assert reinforcement.network_of("auto", box) == "mlp"
 
 

@@ -104,14 +104,21 @@ def sentence(
     if verdict == "worse":
         difference, low, high = -difference, -high, -low
     points = metric in IN_POINTS
-    numbers = (f"{100 * x:.1f}" if points else f"{x:.3g}" for x in (difference, low, high))
+    numbers = (f"{100 * x:.1f}" if points else _three(x) for x in (difference, low, high))
     # A minus before a zero would say what nobody means.
-    by, start, end = (text if float(text) else text.lstrip("-") for text in numbers)
+    by, start, end = (
+        text if float(text.replace(",", "")) else text.lstrip("-") for text in numbers
+    )
     unit = " points" if points else ""
     amount = f"{by}{unit} ({start} to {end}) in {metric.replace('_', ' ')}"
     if verdict == "no clear difference":
         return f"no clear difference to {title}: {amount}"
     return f"{verdict} than {title} by {amount}"
+
+
+def _three(value: float) -> str:
+    """With three digits; of thousands with all."""
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _mcnemar(model: Scored, other: Scored) -> dict[str, Any]:

@@ -52,12 +52,13 @@ def gymnasium() -> ModuleType:
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it greets on stdout
     try:
-        return importlib.import_module("gymnasium")
+        import gymnasium as found
     except ImportError as error:
         raise MissingExtraError(
             "environments need gymnasium, which a small install of silmu leaves out",
             hint="pip install 'silmu[rl]'",
         ) from error
+    return found
 
 
 def make(

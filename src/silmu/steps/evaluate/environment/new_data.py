@@ -80,4 +80,4 @@ def _told(value: Any) -> str:
     if isinstance(value, Mapping):
         facts = cast("Mapping[str, Any]", value)
         return ", ".join(f"{name} {one}" for name, one in facts.items()) or "nothing"
-    return "none" if value is None else f"{str(value):.12}"
+    return "none" if value is None else f"{value!s:.12}"

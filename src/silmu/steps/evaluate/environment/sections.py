@@ -120,7 +120,7 @@ def _films(found: Mapping[str, Any]) -> Html | None:
 
 def _film(one: Mapping[str, Any], *, alone: bool) -> Html:
     name = "An episode" if alone else f"The {one['name']} episode"
-    end = "cut by the time limit" if one["cut"] else "which ended it"
+    end = "cut by the time limit" if one["cut"] else "it ended before the time limit"
     title = f"{name}: return {figure(one['return'])}, {one['length']:,} steps"
     told = [f"episode {one['number'] + 1:,}; {end}"]
     if one.get("speed", 1) > 1:

@@ -32,7 +32,7 @@ class FlatAdam:
     >>> optimizer = FlatAdam(layer)
     >>> for _ in range(200):
     ...     optimizer.step(layer(torch.ones(1, 2)).square().sum(), 0.1, most=1.0)
-    >>> abs(float(layer(torch.ones(1, 2)))) < 0.01
+    >>> abs(layer(torch.ones(1, 2)).item()) < 0.01
     True
 
     Args:

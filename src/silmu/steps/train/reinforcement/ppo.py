@@ -39,25 +39,55 @@ if TYPE_CHECKING:
     from silmu.steps.train.reinforcement.environments import Environments
 
 SETTINGS = {
-    "total_steps": Setting(100_000, 1, is_whole=True),
-    "num_environments": Setting(8, 1, is_whole=True),
-    "num_steps": Setting(128, 1, is_whole=True),
-    "batch_size": Setting(256, 1, is_whole=True),
-    "epochs": Setting(10, 1, is_whole=True),
-    "learning_rate": Setting(1e-3, 0.0),
+    "total_steps": Setting(None, 1, is_whole=True),
+    "num_environments": Setting(8, 1, 4096, is_whole=True),
+    "num_steps": Setting(None, 1, 1 << 20, is_whole=True),
+    "batch_size": Setting(256, 1, 1 << 20, is_whole=True),
+    "epochs": Setting(None, 1, 1000, is_whole=True),
+    "learning_rate": Setting(None, 0, 1),
     "schedule": Setting("linear", names=("linear", "constant")),
-    "gamma": Setting(0.99, 0.0, 1.0),
-    "gae_lambda": Setting(0.95, 0.0, 1.0),
-    "clip_range": Setting(0.2, 0.0),
-    "entropy_weight": Setting(0.0, 0.0),
-    "value_weight": Setting(0.5, 0.0),
-    "max_gradient": Setting(0.5, 0.0),
+    "gamma": Setting(None, 0, 1),
+    "gae_lambda": Setting(None, 0, 1),
+    "clip_range": Setting(0.2, 0, 1),
+    "entropy_weight": Setting(None, 0, 100),
+    "value_weight": Setting(0.5, 0, 100),
+    "max_gradient": Setting(0.5, 0),
     "normalise_rewards": Setting(True, names=(True, False)),
 }
-"""`num_steps` of each environment make up a rollout, `batch_size` of them all a batch."""
+"""`num_steps` of each environment make up a rollout, `batch_size` of them all a batch.
+
+What is None is decided by `decided`."""
+
+FEWEST, MOST, FOR_PICTURES = 100_000, 1_000_000, 1_000_000
+PER_PAIR = 15_000
+"""Steps for each pair of a number that is seen and one that a head tells."""
+LONG = 1000
+"""From so many steps on an episode is long: what is done early decides what is earned late."""
 
 LARGEST_REWARD = 10.0
 """Beyond so many deviations of what comes together, a reward counts as this large."""
+
+
+def decided(given: Mapping[str, Any], config: PolicyConfig, limit: int) -> dict[str, Any]:
+    """All settings, what is None decided by the spaces and by how long an episode may be.
+
+    Args:
+        given: as `PPO.of` gives them.
+        config: of the policy.
+        limit: steps after which an episode is cut.
+    """
+    if config.image is not None:
+        own = {"num_steps": 128, "epochs": 4, "learning_rate": 5e-4, "entropy_weight": 0.01}
+        own |= {"total_steps": FOR_PICTURES, "gamma": 0.99, "gae_lambda": 0.95}
+    else:
+        pairs = config.observation_size * config.num_outputs
+        own = {"total_steps": min(max(PER_PAIR * pairs, FEWEST), MOST)}
+        own |= {"epochs": 10, "learning_rate": 1e-3, "entropy_weight": 0.0}
+        if limit >= LONG:
+            own |= {"num_steps": 512, "gamma": 0.999, "gae_lambda": 0.98}
+        else:
+            own |= {"num_steps": 128, "gamma": 0.99, "gae_lambda": 0.95}
+    return {name: own[name] if value is None else value for name, value in given.items()}
 
 
 @final
@@ -91,7 +121,7 @@ class PPO:
     def __init__(
         self, environments: Environments, config: PolicyConfig, given: Mapping[str, Any], seed: int
     ) -> None:
-        self.settings = self.of(given)
+        self.settings = decided(self.of(given), config, environments.max_episode_steps)
         self.environments, self.seed = environments, seed
         self.count = len(environments.observation)
         self.total_steps: int = self.settings["total_steps"]
@@ -301,7 +331,7 @@ class PPO:
 
 @contextmanager
 def _quick(network: Policy) -> Generator[None]:
-    """One thread for layers too small to be shared out, and no numbers so near zero as to be slow."""
+    """One thread for small layers, and 0 for what is so near it that it would be slow."""
     before = torch.get_num_threads()
     if network.config.image is None:
         torch.set_num_threads(1)
