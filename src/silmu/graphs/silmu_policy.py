@@ -32,8 +32,9 @@ _KINDS = ("mlp", "cnn", "gru")
 _ALGORITHMS = ("ppo", "dqn", "sac")
 _ACTIONS = ("discrete", "multi_discrete", "multi_binary", "box")
 _ACTIVATIONS = ("tanh", "relu")
+_SMALL_SIDE = 60
 _LARGEST, _USUAL_SIDE, _LEAST_LOG, _MOST_LOG = 10.0, 84, -20.0, 2.0
-_CONVOLUTIONS = (("conv1", 32, 8, 4), ("conv2", 64, 4, 2), ("conv3", 64, 3, 1))
+_LATER = (("conv2", 64, 4, 2), ("conv3", 64, 3, 1))
 
 
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
@@ -107,7 +108,8 @@ def _sight(g: Graph, config: Config, name: str, x: Value) -> Value:
     if pooled > 1:
         x = g.node("AveragePool", x, kernel_shape=[pooled] * 2, strides=[pooled] * 2)
         sides = [side // pooled for side in sides]
-    for layer, filters, kernel, stride in _CONVOLUTIONS:
+    first = ("conv1", 32, 8, 2 if min(sides) < _SMALL_SIDE else 4)
+    for layer, filters, kernel, stride in (first, *_LATER):
         weight = g.weight(f"{name}.{layer}.weight", shape=(filters, channels, kernel, kernel))
         bias = g.bias(f"{name}.{layer}", size=filters)
         x = g.node("Relu", g.node("Conv", x, weight, bias, strides=[stride] * 2))

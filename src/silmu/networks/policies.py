@@ -45,6 +45,8 @@ SMALLEST_SIDE = 36
 """Of a picture, for three convolutions to fit."""
 USUAL_SIDE = 84
 """The shorter side of a picture that the convolutions are made for; larger ones are halved."""
+SMALL_SIDE = 60
+"""Below it, the first convolution goes two pixels at a time and not four."""
 LOG_DEVIATIONS = (-20.0, 2.0)
 """Between what SAC keeps the logarithm of a deviation."""
 
@@ -141,6 +143,11 @@ class PolicyConfig:
     def pooled(self) -> int:
         """By what a picture is made smaller before its first convolution."""
         return 1 if self.image is None else max(round(min(self.image[1:]) / USUAL_SIDE), 1)
+
+    @property
+    def stride(self) -> int:
+        """Of the first convolution: smaller for small pictures, of which little would be left."""
+        return 2 if self.image is not None and min(self.image[1:]) < SMALL_SIDE else 4
 
     def to_dict(self) -> dict[str, Any]:
         """What config.json holds of it."""
@@ -299,10 +306,10 @@ class Sight(nn.Module):
         channels, height, width = config.image
         self.pooled = config.pooled
         gain = math.sqrt(2)
-        self.conv1 = _orthogonal(nn.Conv2d(channels, 32, 8, 4), gain)
+        self.conv1 = _orthogonal(nn.Conv2d(channels, 32, 8, config.stride), gain)
         self.conv2 = _orthogonal(nn.Conv2d(32, 64, 4, 2), gain)
         self.conv3 = _orthogonal(nn.Conv2d(64, 64, 3, 1), gain)
-        places = seen(height // self.pooled) * seen(width // self.pooled)
+        places = math.prod(seen(side // self.pooled, config.stride) for side in (height, width))
         self.line = _orthogonal(nn.Linear(64 * places, config.hidden_size), gain)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -314,14 +321,14 @@ class Sight(nn.Module):
         return functional.relu(self.line(x.flatten(1)))
 
 
-def seen(side: int) -> int:
-    """Places that are left of a side after the convolutions.
+def seen(side: int, stride: int) -> int:
+    """Places that are left of a side after the convolutions, the first of such a stride.
 
-    >>> seen(84), seen(36)
-    (7, 1)
+    >>> seen(84, 4), seen(40, 2)
+    (7, 5)
     """
-    for kernel, stride in ((8, 4), (4, 2), (3, 1)):
-        side = (side - kernel) // stride + 1
+    for kernel, step in ((8, stride), (4, 2), (3, 1)):
+        side = (side - kernel) // step + 1
     return side
 
 

@@ -146,7 +146,7 @@ def pipeline(
         )
     if name is None:
         name = _task_of(folder)
-    kind = pipeline_class or (registered.pipeline_class if registered else _class_of(name))
+    kind = pipeline_class or (registered.pipeline_class if registered else class_of(name))
     if not isinstance(model, Model):
         engine = named_engine or graphs.ONNXRUNTIME
         model = Model(
@@ -259,7 +259,8 @@ def _check_loading(others: dict[str, Any]) -> None:
         logger.warning("of model_kwargs, silmu ignores %s", ", ".join(others))
 
 
-def _class_of(task: str) -> type[Pipeline]:
+def class_of(task: str) -> type[Pipeline]:
+    """The class that answers a task, given by its Hub id."""
     name = "".join(word.capitalize() for word in task.split("-")) + "Pipeline"
     return cast("type[Pipeline]", getattr(registry.pipeline_module(task), name))
 
@@ -284,7 +285,7 @@ def _task_of(folder: Folder) -> str:
         tasks = registry.tasks_of_architecture(str(architecture))
         if len(tasks) > 1:  # a body without a head, of texts or of pictures
             rows = "image" if folder.has(PICTURES) or folder.has(WHOLE_FILE) else "text"
-            tasks = [task for task in tasks if _class_of(task).rows == rows]
+            tasks = [task for task in tasks if class_of(task).rows == rows]
         if tasks:
             return tasks[0]
     raise UnsupportedModelError(

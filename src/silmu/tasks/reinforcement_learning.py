@@ -260,7 +260,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         parameters = list(network.parameters())
         design = Design(
             network=config.network,
-            settings={**settings, "total_steps": steps},
+            settings={**settings, **tried.settings, "total_steps": steps},
             layers=layers(network),
             parameters=sum(p.numel() for p in parameters),
             trainable=sum(p.numel() for p in parameters if p.requires_grad),

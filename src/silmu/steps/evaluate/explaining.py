@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from silmu import __version__, registry
 from silmu.errors import UnknownNameError, UnknownTaskError
+from silmu.pipelines import class_of
 from silmu.steps.evaluate.charts import Row, forest
 from silmu.steps.evaluate.markup import Html, html
 from silmu.steps.evaluate.sheet import sheet
@@ -62,7 +63,7 @@ def check(pipe: Any) -> None:
     """
     known = registry.tasks()
     if pipe.task not in known or not registry.explains(pipe.rows):
-        others = [one for one in known if one != pipe.task]
+        others = [one for one in known if registry.explains(class_of(one).rows)]
         raise UnknownTaskError(
             f"the model is for {pipe.task}, whose answers are not explained",
             hint=f"those of {', '.join(others)} are",
