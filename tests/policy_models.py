@@ -144,7 +144,7 @@ def _body(about: dict[str, Any], name: str) -> dict[str, tuple[int, ...]]:
     if about["image"]:
         channels, *sides = about["image"]
         for layer, filters, kernel, stride in (
-            ("conv1", 32, 8, 4),
+            ("conv1", 32, 8, 2 if min(sides) < 60 else 4),
             ("conv2", 64, 4, 2),
             ("conv3", 64, 3, 1),
         ):

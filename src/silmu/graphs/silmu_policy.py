@@ -104,11 +104,11 @@ def _body(g: Graph, config: Config, name: str, x: Value) -> Value:
 
 def _sight(g: Graph, config: Config, name: str, x: Value) -> Value:
     channels, *sides = _image(config)
+    first = ("conv1", 32, 8, 2 if min(sides) < _SMALL_SIDE else 4)
     pooled = max(round(min(sides) / _USUAL_SIDE), 1)
     if pooled > 1:
         x = g.node("AveragePool", x, kernel_shape=[pooled] * 2, strides=[pooled] * 2)
         sides = [side // pooled for side in sides]
-    first = ("conv1", 32, 8, 2 if min(sides) < _SMALL_SIDE else 4)
     for layer, filters, kernel, stride in (first, *_LATER):
         weight = g.weight(f"{name}.{layer}.weight", shape=(filters, channels, kernel, kernel))
         bias = g.bias(f"{name}.{layer}", size=filters)

@@ -83,10 +83,9 @@ def decided(given: Mapping[str, Any], config: PolicyConfig, limit: int) -> dict[
         pairs = config.observation_size * config.num_outputs
         own = {"total_steps": min(max(PER_PAIR * pairs, FEWEST), MOST)}
         own |= {"epochs": 10, "learning_rate": 1e-3, "entropy_weight": 0.0}
-        if limit >= LONG:
-            own |= {"num_steps": 512, "gamma": 0.999, "gae_lambda": 0.98}
-        else:
-            own |= {"num_steps": 128, "gamma": 0.99, "gae_lambda": 0.95}
+        own |= {"num_steps": 512 if limit >= LONG else 128, "gamma": 0.99, "gae_lambda": 0.95}
+        if limit >= LONG and config.actions != "box":
+            own |= {"gamma": 0.999, "gae_lambda": 0.98}
     return {name: own[name] if value is None else value for name, value in given.items()}
 
 
