@@ -210,7 +210,9 @@ def test_rows_that_repeat_are_kept(run: Collect, tmp_path: Path) -> None:
 
 def test_every_task_says_what_it_reads() -> None:
     told = {name: task_class(name).rows for name in registry.tasks()}
-    assert set(told.values()) <= set(KINDS)
+    # An environment has no rows: it is tried out, not read.
+    assert set(told.values()) <= {*KINDS, "environment"}
+    assert told["reinforcement-learning"] == "environment"
     assert told["text-classification"] == "text"
     assert {told[name] for name in told if name.startswith("tabular-")} == {"table"}
 
