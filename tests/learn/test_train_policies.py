@@ -111,11 +111,11 @@ def test_what_is_decided_is_written_down(tmp_path: Path) -> None:
         "reinforcement-learning",
         data="Pendulum-v1",
         output=tmp_path / "run",
-        settings={"total_steps": 1000, "hidden_size": 8, "learning_starts": 50},
+        settings={"total_steps": 1000, "hidden_size": 8},
         until="design",
         quiet=True,
     )
-    assert run.settings["algorithm"] == "sac"
+    assert run.settings["algorithm"] == "ppo"
     assert run.settings["network"] == "mlp"
     assert run.settings["max_episode_steps"] == 200
     assert run.settings["normalise"] is True
@@ -162,16 +162,11 @@ def test_dqn_and_sac_ask_for_their_actions(tmp_path: Path) -> None:
 def test_what_auto_means() -> None:
     from silmu.runtime.spaces import Space
 
-    one = Space("discrete", n=3)
-    low, high = np.full(2, -1.0), np.full(2, 1.0)
-    box = Space("box", shape=(2,), low=low, high=high, dtype="float32")
-    assert reinforcement.algorithm_of("auto", "mlp", one) == "ppo"
-    number = Space("box", shape=(1,), low=low[:1], high=high[:1], dtype="float32")
-    assert reinforcement.algorithm_of("auto", "mlp", box) == "ppo"
-    assert reinforcement.algorithm_of("auto", "mlp", number) == "sac"
-    assert reinforcement.algorithm_of("auto", "gru", number) == "ppo"
-    assert reinforcement.algorithm_of("dqn", "mlp", one) == "dqn"
-    assert reinforcement.network_of("auto", box) == "mlp"
+    assert reinforcement.algorithm_of("auto") == "ppo"
+    assert reinforcement.algorithm_of("dqn") == "dqn"
+    seen = Space("box", shape=(2,), low=np.full(2, -1.0), high=np.full(2, 1.0), dtype="float32")
+    assert reinforcement.network_of("auto", seen) == "mlp"
+    assert reinforcement.network_of("gru", seen) == "gru"
 
 
 # ── killed, and the same whatever is different ─────────────────────────────────────────────────

@@ -40,7 +40,7 @@ class ReinforcementLearningConfig(Config):
 
     # design
     algorithm: str = "auto"
-    """`ppo`, `dqn` (discrete actions), `sac` (numbers between bounds), or `auto`."""
+    """`ppo`, which `auto` is, `dqn` (discrete actions) or `sac` (numbers between bounds)."""
     hidden_size: int | None = None
     num_layers: int | None = None
     activation: str | None = None
@@ -188,7 +188,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         network = reinforcement.network_of(config.network, dataset.observation)
         decided = {
             "network": network,
-            "algorithm": reinforcement.algorithm_of(config.algorithm, network, dataset.action),
+            "algorithm": reinforcement.algorithm_of(config.algorithm),
             "frames": prepared.frames,
             "normalise": prepared.normalise,
             "max_episode_steps": prepared.max_episode_steps,
