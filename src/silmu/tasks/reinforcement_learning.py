@@ -89,7 +89,7 @@ class ReinforcementLearningConfig(Config):
     """SAC: what chance is like from step to step: `white`, `pink`, `red`."""
     evaluations: int = 20
     """How often the policy is judged, over the whole training; the best is kept."""
-    judged_episodes: int = 10
+    judged_episodes: int = 20
     """In how many episodes, each time."""
     threads: int | None = 1
     """Of torch; small networks are quickest with one."""
