@@ -120,7 +120,7 @@ def silmu(what: str, threads: int, seed: int) -> float:
             seconds += time.perf_counter() - start
             if learns.steps >= due:
                 due += EVERY
-                if judge(learns.policy(), due) >= TARGET:
+                if judge(learns.policy()).mean() >= TARGET:
                     return seconds
     return float("inf")
 

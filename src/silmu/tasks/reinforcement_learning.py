@@ -227,8 +227,8 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
             progress=Progress(quiet=self.quiet),
         )
         self.tell(
-            f"train: mean return {learnt.best_return:,.4g} when it was judged best, after "
-            f"{learnt.step:,} of {learnt.steps:,} steps"
+            f"train: mean return {learnt.mean_return:,.4g} with the weights that are kept, those "
+            f"after {learnt.step:,} of {learnt.steps:,} steps"
         )
         self.spent["train"] = learnt.seconds
         meta = {"network": design.network, "dataset": prepared.environment.fingerprint}

@@ -26,19 +26,19 @@ from torch.nn import functional
 from silmu.errors import UsageError
 from silmu.networks import policies
 from silmu.steps.train.batches import derive
-from silmu.steps.train.reinforcement import parts
 from silmu.steps.train.reinforcement.acting import actor
 from silmu.steps.train.reinforcement.flat import FlatAdam
+from silmu.steps.train.reinforcement.off_policy import OffPolicy
 from silmu.steps.train.reinforcement.replay import Batch, Replay, capacity, draws
 from silmu.steps.train.reinforcement.scales import Moments
-from silmu.steps.train.reinforcement.settings import Setting, checked
+from silmu.steps.train.reinforcement.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from silmu.networks.policies import Policy, PolicyConfig
+    from silmu.networks.policies import PolicyConfig
     from silmu.steps.train.reinforcement.environments import Environments
 
 AT_ONCE = 1000
@@ -65,7 +65,7 @@ of all steps. The replay keeps all steps that fit into a gigabyte, unless it is 
 
 
 @final
-class DQN:
+class DQN(OffPolicy):
     """Learns a policy for one of several actions.
 
     Args:
@@ -74,26 +74,12 @@ class DQN:
         given: of SETTINGS those that are not as they are there.
         seed: from which follows what chance decides.
 
-    Attributes:
-        steps: how many steps of an environment are done.
-        total_steps: how many there will be.
-        episodes: those that ended since the list was last emptied: after which step, return,
-            length.
-
     Raises:
         UsageError: a setting is not what it may be, or the policy has a memory.
     """
 
+    SETTINGS: ClassVar = SETTINGS
     DEFAULTS: ClassVar[dict[str, Any]] = {name: one.default for name, one in SETTINGS.items()}
-
-    @staticmethod
-    def of(given: Mapping[str, Any]) -> dict[str, Any]:
-        """All settings, those that are not given by their defaults.
-
-        Raises:
-            UsageError: one is unknown, of another type, or out of its range.
-        """
-        return checked(given, SETTINGS)
 
     def __init__(
         self, environments: Environments, config: PolicyConfig, given: Mapping[str, Any], seed: int
@@ -104,33 +90,28 @@ class DQN:
                 "that came before",
                 hint="take algorithm ppo, or network mlp or cnn and more frames",
             )
+        super().__init__()
         self.settings = own = self.of(given)
         self.environments, self.seed = environments, seed
         self.count = len(environments.observation)
-        self.total_steps: int = own["total_steps"]
-        self.steps = self.updates = self.iterations = 0
-        self.episodes: list[tuple[int, float, int]] = []
+        self.total_steps = own["total_steps"]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
-            self.network: Policy = policies.build(config)
+            self.network = policies.build(config)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.networks = {"network": self.network, "target": self.target}
-        self.optimizer = FlatAdam(self.network)
+        self.optimizers = {"optimizer": FlatAdam(self.network)}
         self.actor = actor(self.network, self.count)
         seen = environments.observation
         fits = own["replay_size"] or capacity(self.total_steps, seen)
         self.replay = Replay(fits, seen, np.zeros(self.count, np.int64))
-        self.starts: int = own["learning_starts"]
+        self.starts = own["learning_starts"]
         self.num_actions = config.num_outputs
-        self.moments: Moments | None = None
+        self.moments = None
         if config.normalise and config.image is None:
             self.moments = Moments((config.observation_size,))
         self.kept_up = np.zeros(self.count, np.int64)
         self.by_chance = np.zeros(self.count, np.int64)
-
-    def policy(self) -> Policy:
-        """What acts; its weights are those of now."""
-        return self.network
 
     # ── acting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -164,17 +145,12 @@ class DQN:
                 lines.append(self._learn(self.replay.batch(places[self.updates - first])))
                 self.updates += 1
         self.iterations += 1
-        self._normalise()
+        self._normalise(self.network, self.target)
         numbers = {"exploration": self._exploration()}
         if lines:
             mean = torch.stack(lines).mean(0).tolist()
             numbers |= dict(zip(("value_loss", "value"), mean, strict=True))
         return numbers
-
-    def _due(self, steps: int) -> int:
-        """How many updates there shall have been after so many steps."""
-        after = max(steps - self.starts, 0)
-        return math.floor(after * self.settings["updates_per_step"])
 
     def _exploration(self) -> float:
         """The share of steps whose action is taken by chance."""
@@ -202,13 +178,6 @@ class DQN:
         self.kept_up -= goes_on
         return np.where(goes_on, self.by_chance, best)
 
-    @torch.no_grad()
-    def _normalise(self) -> None:
-        if self.moments is not None:
-            for network in (self.network, self.target):
-                network.mean.copy_(torch.from_numpy(self.moments.mean))
-                network.deviation.copy_(torch.from_numpy(self.moments.deviation))
-
     # ── learning ───────────────────────────────────────────────────────────────────────────────
 
     def _learn(self, batch: Batch) -> Tensor:
@@ -220,38 +189,19 @@ class DQN:
         judged = self.network.told(batch.observations)[0]
         values = judged.gather(1, batch.actions[:, None])[:, 0]
         loss = functional.smooth_l1_loss(values, aims)
-        self.optimizer.step(loss, self.settings["learning_rate"], self.settings["max_gradient"])
+        rate, most = self.settings["learning_rate"], self.settings["max_gradient"]
+        self.optimizers["optimizer"].step(loss, rate, most)
         if (self.updates + 1) % self.settings["target_every"] == 0:
             self.target.load_state_dict(self.network.state_dict())
         return torch.stack([loss, values.mean()]).detach()
 
     # ── remembering ────────────────────────────────────────────────────────────────────────────
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that it remembers; the tensors change when it goes on."""
-        tensors, plain = parts.taken(self.networks, {"optimizer": self.optimizer}), dict[str, Any]()
-        replay, plain["replay"] = self.replay.state()
-        tensors |= parts.named("replay", replay)
-        plain["environments"], world = self.environments.state()
-        tensors |= parts.named("environments", {k: torch.from_numpy(v) for k, v in world.items()})
-        if self.moments is not None:
-            tensors |= parts.named("moments", self.moments.state())
-        plain |= {"steps": self.steps, "updates": self.updates, "iterations": self.iterations}
-        plain |= {"kept_up": self.kept_up.tolist(), "by_chance": self.by_chance.tolist()}
-        return tensors, {**plain, "episodes": [list(one) for one in self.episodes]}
+    def _own(self) -> dict[str, Any]:
+        return {"kept_up": self.kept_up.tolist(), "by_chance": self.by_chance.tolist()}
 
-    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Remembers what `state` gave."""
-        parts.put(self.networks, {"optimizer": self.optimizer}, tensors)
-        self.replay.restore(parts.of("replay", tensors), plain["replay"])
-        world = {k: one.numpy() for k, one in parts.of("environments", tensors).items()}
-        self.environments.restore(plain["environments"], world)
-        if self.moments is not None:
-            self.moments.restore(parts.of("moments", tensors))
-        self.steps, self.updates = plain["steps"], plain["updates"]
-        self.iterations = plain["iterations"]
+    def _own_again(self, plain: Mapping[str, Any]) -> None:
         self.kept_up, self.by_chance = np.array(plain["kept_up"]), np.array(plain["by_chance"])
-        self.episodes = [(step, earned, long) for step, earned, long in plain["episodes"]]
 
 
 MEAN_LONG = sum(1 / n for n in range(1, LONGEST + 1))

@@ -10,7 +10,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -90,9 +90,9 @@ class Learning:
 @final
 @dataclass(frozen=True)
 class Learnt:
-    """What became of a training; the policy holds the best weights."""
+    """What became of a training; the policy holds the weights that are kept."""
 
-    best_return: float
+    mean_return: float
     step: int
     steps: int
     seconds: float
@@ -100,20 +100,20 @@ class Learnt:
 
 def learn(
     algorithm: Algorithm,
-    judge: Callable[[nn.Module, int], float],
+    judge: Callable[[nn.Module], NDArray[np.float64]],
     learning: Learning,
     folder: Path,
     *,
     progress: Progress | None = None,
 ) -> tuple[nn.Module, Learnt]:
-    """Lets an algorithm learn; gives the policy with the weights that were judged best.
+    """Lets an algorithm learn; gives the policy with the weights that are kept.
 
     Killed at any instant and called again, it goes on from its newest checkpoint to the same
     weights, bit for bit; called when all is done, it gives them back.
 
     Args:
         algorithm: not yet begun.
-        judge: the mean return of a policy in episodes of their own, for the number of a judgement.
+        judge: the returns of a policy in episodes of their own, each time the same ones.
         learning: how.
         folder: where the checkpoints and `log.jsonl` are.
         progress: what shows how it goes; a line on stderr unless given.
@@ -131,12 +131,34 @@ def learn(
             progress.close()
 
 
+def does_as_well(returns: NDArray[np.float64] | Sequence[float], highest: Sequence[float]) -> bool:
+    """Whether later weights are kept: they have learnt more, so they win unless clearly worse.
+
+    The highest of many judgements is a lucky one; who keeps its weights keeps its luck, which the
+    next episodes do not have.
+
+    >>> does_as_well([9.0, 11.0, 13.0], [10.0, 12.0, 12.0])
+    True
+    >>> does_as_well([1.0, 2.0, 1.0], [10.0, 12.0, 12.0])
+    False
+
+    Args:
+        returns: of the later weights, in the same episodes as `highest`.
+        highest: of the weights with the highest mean so far; empty where there are none.
+    """
+    if not highest:
+        return True
+    gained = np.asarray(returns, np.float64) - np.asarray(highest, np.float64)
+    error = float(gained.std(ddof=1)) / math.sqrt(len(gained)) if len(gained) > 1 else 0.0
+    return float(gained.mean()) >= -error
+
+
 @final
 class _Loop:
     def __init__(
         self,
         algorithm: Algorithm,
-        judge: Callable[[nn.Module, int], float],
+        judge: Callable[[nn.Module], NDArray[np.float64]],
         learning: Learning,
         folder: Path,
         signals: Signals,
@@ -157,6 +179,8 @@ class _Loop:
         self.checkpoints = Checkpoints(folder, made_by, learning.keep)
         self.state = State()
         self.recent: list[float] = []
+        self.highest: list[float] = []
+        """The returns of the judgement with the highest mean."""
         self.between = max(1, algorithm.total_steps // max(learning.evaluations, 1))
         self.line_every = max(1, algorithm.total_steps // LINES)
         self.saved_name: str | None = None
@@ -168,7 +192,7 @@ class _Loop:
         newest = self.checkpoints.newest()
         if newest is not None:
             self.state, tensors, plain = self.checkpoints.load_parts(newest)
-            self.recent = plain.pop("recent")
+            self.recent, self.highest = plain.pop("recent"), plain.pop("highest")
             self.algorithm.restore(tensors, plain)
             self.checkpoints.tidy(self.state)
             self.saved_name = newest
@@ -221,11 +245,11 @@ class _Loop:
     def _evaluate(self) -> None:
         state = self.state
         state.evaluated = state.step
-        number = state.step // self.between
-        value = float(self.judge(self.algorithm.policy(), number))
-        best = state.best
-        # Later weights have learnt more: they win where both did as well.
-        better = best is None or value >= best.metric
+        returns = self.judge(self.algorithm.policy())
+        value = float(returns.mean())
+        better = does_as_well(returns, self.highest)
+        if not self.highest or value > float(np.mean(self.highest)):
+            self.highest = returns.tolist()
         if better:
             state.best = Best(state.name, state.step, value, {METRIC: value})
         self._log(validation={METRIC: value})
@@ -249,7 +273,7 @@ class _Loop:
             return
         self.state.seconds = self._seconds()
         tensors, plain = self.algorithm.state()
-        plain = {**plain, "recent": self.recent}
+        plain = {**plain, "recent": self.recent, "highest": self.highest}
         self.checkpoints.write_parts(self.state, self.algorithm.policy(), tensors, plain)
         self.saved_name, self.saved_at = self.state.name, time.monotonic()
 
@@ -258,7 +282,7 @@ class _Loop:
         best = self.state.best
         assert best is not None, "the end is evaluated"
         done = {
-            "best_return": best.metric,
+            "mean_return": best.metric,
             "step": best.step,
             "steps": self.state.step,
             "seconds": self.state.seconds,
@@ -336,13 +360,13 @@ class Judge:
     def __init__(self, prepared: PreparedEnvironment, episodes: int, seed: int) -> None:
         self.prepared, self.episodes, self.seed = prepared, episodes, seed
 
-    def __call__(self, policy: Any, number: int) -> float:
-        """The mean return of the judgement of a number, whose episodes are its own."""
+    def __call__(self, policy: Any) -> NDArray[np.float64]:
+        """The return of each episode, (episodes,)."""
         prepared = self.prepared
         copies = Environments(
             prepared.environment,
             self.episodes,
-            derive(self.seed, "judgement", number),
+            derive(self.seed, "judgement"),
             frames=prepared.frames,
             training=False,
             max_episode_steps=prepared.max_episode_steps,
@@ -359,7 +383,7 @@ class Judge:
                     if state is not None:
                         state[copy] = 0
         copies.close()
-        return float(np.mean(list(returns.values())))
+        return np.array([returns[copy] for copy in range(self.episodes)])
 
 
 def chosen(config: PolicyConfig, told: NDArray[np.float32]) -> NDArray[Any]:

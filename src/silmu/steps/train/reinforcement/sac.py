@@ -27,20 +27,20 @@ from silmu.networks import policies
 from silmu.networks.policies import LOG_DEVIATIONS
 from silmu.networks.values import Critics, through
 from silmu.steps.train.batches import derive
-from silmu.steps.train.reinforcement import parts
 from silmu.steps.train.reinforcement.acting import actor
 from silmu.steps.train.reinforcement.flat import FlatAdam
 from silmu.steps.train.reinforcement.noise import COLOURS, Noise, uniform
+from silmu.steps.train.reinforcement.off_policy import OffPolicy
 from silmu.steps.train.reinforcement.replay import Batch, Replay, capacity, draws
 from silmu.steps.train.reinforcement.scales import Moments
-from silmu.steps.train.reinforcement.settings import Setting, checked
+from silmu.steps.train.reinforcement.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from silmu.networks.policies import Policy, PolicyConfig
+    from silmu.networks.policies import PolicyConfig
     from silmu.steps.train.reinforcement.environments import Environments
 
 AT_ONCE = 500
@@ -70,7 +70,7 @@ FEWEST, MOST = 30_000, 300_000
 
 
 @final
-class SAC:
+class SAC(OffPolicy):
     """Learns a policy for actions that are numbers between bounds.
 
     Args:
@@ -79,26 +79,12 @@ class SAC:
         given: of SETTINGS those that are not as they are there.
         seed: from which follows what chance decides.
 
-    Attributes:
-        steps: how many steps of an environment are done.
-        total_steps: how many there will be.
-        episodes: those that ended since the list was last emptied: after which step, return,
-            length.
-
     Raises:
         UsageError: a setting is not what it may be, or the policy sees pictures or has a memory.
     """
 
+    SETTINGS: ClassVar = SETTINGS
     DEFAULTS: ClassVar[dict[str, Any]] = {name: one.default for name, one in SETTINGS.items()}
-
-    @staticmethod
-    def of(given: Mapping[str, Any]) -> dict[str, Any]:
-        """All settings, those that were not given by their defaults.
-
-        Raises:
-            UsageError: one is unknown, of another type, or out of its range.
-        """
-        return checked(given, SETTINGS)
 
     def __init__(
         self, environments: Environments, config: PolicyConfig, given: Mapping[str, Any], seed: int
@@ -109,16 +95,15 @@ class SAC:
                 f"algorithm sac learns a perceptron, from single steps, no network with {has}",
                 hint="take algorithm ppo, or network mlp and more frames",
             )
+        super().__init__()
         self.settings = own = self.of(given)
         self.environments, self.seed = environments, seed
         self.count = len(environments.observation)
         pairs = config.observation_size * config.num_outputs
-        self.total_steps: int = own["total_steps"] or min(max(10_000 * pairs, FEWEST), MOST)
-        self.steps = self.updates = self.iterations = 0
-        self.episodes: list[tuple[int, float, int]] = []
+        self.total_steps = own["total_steps"] or min(max(10_000 * pairs, FEWEST), MOST)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
-            self.network: Policy = policies.build(config)
+            self.network = policies.build(config)
             self.critics = Critics(config)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self.temperature = nn.ParameterDict({"log": nn.Parameter(torch.zeros(()))})
@@ -136,13 +121,9 @@ class SAC:
         self.replay = Replay(fits, seen, np.zeros((self.count, size), np.float32))
         self.moments = Moments((config.observation_size,)) if config.normalise else None
         starts = own["learning_starts"]
-        self.starts: int = min(10_000, self.total_steps // 50) if starts is None else starts
+        self.starts = min(10_000, self.total_steps // 50) if starts is None else starts
         aim = own["target_entropy"]
         self.target_entropy = -float(size) if aim is None else float(aim)
-
-    def policy(self) -> Policy:
-        """What acts; its weights are those of now."""
-        return self.network
 
     # ── acting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -173,14 +154,10 @@ class SAC:
                 one = self.updates - first
                 numbers |= self._learn(self.replay.batch(places[one]), noise[one])
                 self.updates += 1
-        self._normalise()
+        self._normalise(self.network)
         self.iterations += 1
         last = {name: float(one) for name, one in numbers.items()}
         return {**last, "temperature": float(self.temperature["log"].detach().exp())}
-
-    def _due(self, steps: int) -> int:
-        """How many updates there shall have been after so many steps."""
-        return math.floor(max(steps - self.starts, 0) * self.settings["updates_per_step"])
 
     def _act(self, seen: NDArray[Any]) -> NDArray[np.float32]:
         """Actions between -1 and 1: by chance at first, then by the policy's distribution."""
@@ -192,12 +169,6 @@ class SAC:
 
     def _in_their_unit(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         return actions * self.network.scale.numpy() + self.network.shift.numpy()
-
-    @torch.no_grad()
-    def _normalise(self) -> None:
-        if self.moments is not None:
-            self.network.mean.copy_(torch.from_numpy(self.moments.mean))
-            self.network.deviation.copy_(torch.from_numpy(self.moments.deviation))
 
     # ── learning ───────────────────────────────────────────────────────────────────────────────
 
@@ -248,29 +219,3 @@ class SAC:
         # The logarithm of 1 - tanh(x)^2, that overflows nowhere.
         squashed = 2 * (math.log(2) - drawn - functional.softplus(-2 * drawn))
         return torch.tanh(drawn), (density - squashed).sum(1)
-
-    # ── remembering ────────────────────────────────────────────────────────────────────────────
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that it remembers; the tensors change when it goes on."""
-        tensors, plain = parts.taken(self.networks, self.optimizers), dict[str, Any]()
-        replay, plain["replay"] = self.replay.state()
-        plain["environments"], world = self.environments.state()
-        tensors |= parts.named("replay", replay)
-        tensors |= parts.named("environments", {k: torch.from_numpy(v) for k, v in world.items()})
-        if self.moments is not None:
-            tensors |= parts.named("moments", self.moments.state())
-        counts = {"steps": self.steps, "updates": self.updates, "iterations": self.iterations}
-        return tensors, {**plain, **counts, "episodes": self.episodes}
-
-    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Remembers what `state` gave."""
-        parts.put(self.networks, self.optimizers, tensors)
-        self.replay.restore(parts.of("replay", tensors), plain["replay"])
-        world = {k: one.numpy() for k, one in parts.of("environments", tensors).items()}
-        self.environments.restore(plain["environments"], world)
-        if self.moments is not None:
-            self.moments.restore(parts.of("moments", tensors))
-        self.steps, self.updates = plain["steps"], plain["updates"]
-        self.iterations = plain["iterations"]
-        self.episodes = [(step, earned, long) for step, earned, long in plain["episodes"]]
