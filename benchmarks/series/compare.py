@@ -133,17 +133,21 @@ def measure(
 def origins(name: str, args: argparse.Namespace, folder: Path) -> tuple[Told, dict[str, Any]]:
     """What silmu makes of a data set before it trains: sizes, and windows of the test part."""
     from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.evaluate.series.windows import thinned
     from silmu.steps.prepare.prepared import Prepared
-    from silmu.steps.prepare.series import origins as windows
-    from silmu.steps.prepare.series import processor_of, whole
+    from silmu.steps.prepare.series import cuts_of, processor_of, whole
+    from silmu.steps.prepare.windows import windows
 
     train(name, args, folder, {"until": "prepare"})
     prepared = Prepared.open(folder / "2-prepared", Dataset.open(folder / "1-dataset"))
     processor = processor_of(prepared)
-    tracks, which, ends = windows(prepared)
-    series = whole(prepared)
-    ahead = np.arange(processor.prediction_length)
-    came = np.stack([series[w].values[e + ahead] for w, e in zip(which, ends, strict=True)])
+    series, ahead = whole(prepared), processor.prediction_length
+    end = max(one.end for one in series)
+    every = windows(series, cuts_of(prepared).test, end, processor.context_length, ahead)
+    which, ends = thinned(every, ahead)
+    tracks = tuple(processor.tracks(one, 0) for one in series)
+    steps = np.arange(ahead)
+    came = np.stack([series[w].values[e + steps] for w, e in zip(which, ends, strict=True)])
     first = np.array([one.first for one in series])
     job = {
         "context_length": processor.context_length,

@@ -21,12 +21,11 @@ from silmu.steps.prepare.series import (
     SeriesFeatures,
     cuts_of,
     features,
-    origins,
     processor_of,
     whole,
 )
 from silmu.steps.prepare.settings import SeriesSettings
-from silmu.steps.prepare.windows import Cuts, context, cut, season_of, spread, windows
+from silmu.steps.prepare.windows import Cuts, context, cut, season_of, windows
 
 DAY = Step("day")
 START = np.datetime64("2022-01-01")
@@ -65,8 +64,9 @@ def test_no_target_of_one_part_lies_in_another(tmp_path: Path, series: int) -> N
         first = np.array([one.first for one in whole(found)])
         ends = part.windows[:, 1] + first[part.windows[:, 0]]
         sides[name] = {int(end) + ahead for end in ends for ahead in range(7)}
-    _, which, ends = origins(found)
     first = np.array([one.first for one in whole(found)])
+    end = max(one.end for one in whole(found))
+    which, ends = windows(whole(found), cuts.test, end, 14, 7).T
     sides["test"] = {int(e) + ahead for e in ends + first[which] for ahead in range(7)}
     assert max(sides["train"]) == cuts.validation - 3
     assert min(sides["validation"]) == cuts.validation
@@ -164,16 +164,6 @@ def test_short_series_beside_long_ones_are_read_too() -> None:
     counts = np.bincount(found[:, 0], minlength=3)
     assert counts.tolist() == [162, 8, 3]
     assert found[found[:, 0] == 1, 1].tolist() == [*range(6, 14)]
-
-
-def test_windows_are_spread_to_the_last() -> None:
-    every = windows([line(0, 100), line(0, 100)], 50, 100, 10, 5)
-    some = spread(every, 10)
-    assert len(some) <= 10
-    for number in (0, 1):
-        ends = some[some[:, 0] == number, 1]
-        assert ends[-1] == 95
-        assert len(set(np.diff(ends))) == 1
 
 
 @pytest.mark.parametrize(

@@ -89,22 +89,6 @@ def whole(found: prepared.Prepared) -> tuple[Series, ...]:
     return collected.read(found.dataset).series
 
 
-def origins(
-    found: prepared.Prepared, most: int = windows.MOST_ORIGINS
-) -> tuple[tuple[Tracks, ...], NDArray[np.int64], NDArray[np.int64]]:
-    """The test part: whole series, and the windows to be told, at even distances up to the end.
-
-    Returns:
-        The tracks of all series; the number of the series and the place where targets begin of
-        each window, both int64 (windows,).
-    """
-    processor, cuts, series = processor_of(found), cuts_of(found), whole(found)
-    end = max(one.first + len(one.values) for one in series)
-    sizes = processor.context_length, processor.prediction_length
-    chosen = windows.spread(windows.windows(series, cuts.test, end, *sizes), most)
-    return tuple(processor.tracks(one, 0) for one in series), chosen[:, 0], chosen[:, 1]
-
-
 def write_series(
     dataset: Dataset, folder: str | Path, settings: SeriesSettings
 ) -> prepared.Prepared:

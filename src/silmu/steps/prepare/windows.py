@@ -47,9 +47,6 @@ LONGER = 0.97
 """A longer season counts beside a shorter one where it makes the error that much smaller: twice a
 season errs about as little as the season, less by chance."""
 
-MOST_ORIGINS = 400
-"""Windows of the test part that are told at most, over all series."""
-
 
 @final
 @dataclass(frozen=True)
@@ -212,17 +209,3 @@ def windows(
         ends = ends[told & read]
         found.append(np.stack([np.full(len(ends), number), ends], axis=1))
     return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
-
-
-def spread(all_windows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """So many of the windows at most, each series at even distances, its last one among them."""
-    numbers, counts = np.unique(all_windows[:, 0], return_counts=True)
-    if not len(numbers):
-        return all_windows
-    each = max(most // len(numbers), 1)
-    kept: list[NDArray[np.int64]] = []
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        own = all_windows[all_windows[:, 0] == number]
-        stride = -(-count // each)
-        kept.append(own[::-1][::stride][::-1])
-    return np.concatenate(kept)
