@@ -58,7 +58,7 @@ TORCH ?= torch==2.13.0 $(shell $(PYTHON) -c "import urllib.request as u; \
 	u.urlopen('$(TORCH_INDEX)/', timeout=5); print('--index-url $(TORCH_INDEX)')" 2>/dev/null)
 .venv-train/ready: pyproject.toml | .venv-train/bin/python
 	@$(PIP) install $(TORCH)
-	@$(PIP) install --editable '.[train]' --group learn
+	@$(PIP) install --editable '.[train,rl]' --group learn
 	@$(PIP) install --no-deps --group real
 	@touch $@
 
