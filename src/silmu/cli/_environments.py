@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
@@ -136,13 +136,12 @@ def play(args: argparse.Namespace, settings: dict[str, Any], opened: Callable[..
             f"--env names `{args.env}`; it is for policies, and this model is for {pipe.task}",
             hint="leave it out",
         )
-    from silmu.steps.collect.environments import making
+    from silmu.steps.collect.environments import close, making
 
     pipe([], **settings)  # says if a setting is wrong
-    with closing(
-        _Closing(_video.made(args.env, made_with, is_seen=args.video is not None))
-    ) as made:
-        environment = made.environment
+    environment = _video.made(args.env, made_with, is_seen=args.video is not None)
+    with ExitStack() as stack:
+        stack.callback(close, environment)
         _check_spaces(args.env, environment, pipe.processor)
         animation = None if args.video is None else _video.animation_of(args.env, environment)
         limit = limit or making.time_limit(environment) or LONGEST
@@ -235,17 +234,6 @@ def _tried(call: Callable[..., Any], name: str, *given: Any, **named: Any) -> An
         return call(*given, **named)
     except Exception as error:
         raise contract.failed(error, name) from error
-
-
-class _Closing:
-    """An environment that is closed, whatever comes of it."""
-
-    def __init__(self, environment: Any) -> None:
-        self.environment = environment
-
-    def close(self) -> None:
-        with suppress(Exception):
-            self.environment.close()
 
 
 def _limits(settings: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:

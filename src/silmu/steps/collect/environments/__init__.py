@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from silmu.steps.collect.environments.environment import Environment, collect, named, told
 from silmu.steps.collect.environments.making import make
+from silmu.steps.collect.environments.trial import close
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silmu.errors import InputError
-from silmu.steps.collect.environments import Environment, contract
+from silmu.steps.collect.environments import Environment, close, contract
 from silmu.steps.evaluate.environment.acting import Actor
 
 AT_ONCE = 32
@@ -201,8 +200,7 @@ class Row:
 
     def close(self) -> None:
         """Lets the environment go."""
-        with suppress(Exception):
-            self.made.close()
+        close(self.made)
 
     def _failed(self, breach: contract.Breach, action: Any = None) -> InputError:
         breach.at(len(self.episode.actions), self.number + 1, action)
