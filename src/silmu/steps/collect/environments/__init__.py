@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from silmu.steps.collect.checks import Finding
     from silmu.steps.collect.environments.environment import Source
 
-__all__ = ["Environment", "check", "collect", "make", "named", "told"]
+__all__ = ["Environment", "check", "close", "collect", "make", "named", "told"]
 
 
 def check(source: Source, *, settings: Mapping[str, Any] | None = None) -> list[Finding]:
