@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -321,3 +322,26 @@ def test_layers_left_over_are_refused(tmp_path: Path) -> None:
     folder = save_folder(network(kind="gru", num_layers=3), tmp_path / "m", num_layers=2)
     with pytest.raises(InvalidModelError, match="2 layers"):
         graphs.open_session(folder, HEAD)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_medians_are_drawn_to_the_line_and_quantiles_follow(kind: str, head: str) -> None:
+    found = network(kind=kind, head=head, **OPTIONAL)
+    config = found.config
+    line = torch.randn(config.prediction_length, config.context_length)
+    shift = torch.randn(config.prediction_length)
+    found.begin(line, shift)
+    with torch.no_grad():
+        for one in found.parameters():
+            one += 0.1 * torch.randn_like(one)
+    given = feeds(config, 5)
+    before, drawn = by_torch(found, given), copy.deepcopy(found)
+    drawn.draw(0.25)
+    middle = config.outputs // 2
+    began = given["past_values"] @ line.numpy().T + shift.numpy()
+    away = 0.75 * (before[..., middle] - began)
+    told = np.array([0, 1, 0]) if head == "student_t" else np.ones(config.outputs)
+    np.testing.assert_allclose(by_torch(drawn, given), before - away[..., None] * told, atol=2e-4)
+    found.draw(1.0)
+    np.testing.assert_allclose(by_torch(found, given), before, atol=1e-5)

@@ -317,7 +317,7 @@ def test_workers_change_nothing(child: Trainings, whole: Done) -> None:
     [
         {"seed": 1},
         {"clip": 1e-3},
-        {"average": 0.5},
+        {"average": 0.05},
         {"weight_decay": 0.5},
         {"warmup": 0.6},
         {"schedule": "linear"},

@@ -135,6 +135,7 @@ class SeriesNetwork(nn.Module):
         self.config = config
         self.skip: Skip | None = None
         self.lines: Lines | None = None
+        self.begun: tuple[Tensor, Tensor] | None = None
         if config.kind == "dlinear":
             self.lines = Lines(config)
             return
@@ -191,8 +192,33 @@ class SeriesNetwork(nn.Module):
         """Lets it begin as a line through the past: (prediction, context) and (prediction,)."""
         one = self.skip or self.lines
         if one is not None:
+            self.begun = (weight, bias)
             with torch.no_grad():
                 one.begin(weight, bias)
+
+    def draw(self, share: float) -> None:
+        """Draws its medians to the line it began with, and all quantiles along with them.
+
+        Args:
+            share: of what lies between the line and what was learnt, that is left.
+
+        Raises:
+            UsageError: it began with no line.
+        """
+        if self.begun is None:
+            raise UsageError("the network began with no line that it could be drawn to")
+        device = next(self.parameters()).device
+        weight, bias = (one.to(device) for one in self.begun)
+        with torch.no_grad():
+            if self.lines is not None:
+                self.lines.draw(share, weight, bias)
+            elif self.skip is not None:
+                line, middle = self.skip.line, self.config.outputs // 2
+                line.weight.copy_(torch.lerp(weight, line.weight, share))
+                line.bias.copy_(torch.lerp(bias, line.bias, share))
+                told = cast("Tensor", self.skip.told)
+                for one in (self.horizon.output.weight, self.horizon.output.bias):
+                    one -= torch.tensordot(told, (1 - share) * one[middle], 0)
 
     def _some_unknown(self, series: Tensor) -> Tensor:
         """While it learns, a part of the rows as if their series were unknown."""
@@ -361,6 +387,18 @@ class Lines(nn.Module):
         self.rest.weight.copy_(start)
         shift = torch.einsum("h,o->ho", bias, self.told) + self.beginning
         self.trend.bias.copy_(shift.flatten())
+
+    def draw(self, share: float, weight: Tensor, bias: Tensor) -> None:
+        """Draws trend and rest to one line, and all quantiles along with their middle one."""
+        told = self.told.to(weight.device)
+        for one, line in (
+            (self.trend.weight, weight),
+            (self.rest.weight, weight),
+            (self.trend.bias, bias),
+        ):
+            each = one.unflatten(0, (self.steps, len(told)))
+            away = each[:, len(told) // 2] - line
+            each -= (1 - share) * torch.einsum("h...,o->ho...", away, told)
 
 
 def repeated(config: SeriesConfig) -> Tensor:

@@ -130,6 +130,9 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         for told, sort in sorts.items():
             if names := [f"`{one.name}`" for one in getattr(processor, sort)]:
                 self.tell(f"prepare: {told}: {', '.join(names)}")
+        used = {one.name for one in processor.inputs}
+        if names := [f"`{name}`" for name in processor.layout.input if name not in used]:
+            self.tell(f"prepare: ignored: constant in the training part: {', '.join(names)}")
         self.tell(f"prepare: {count['train']:,} windows to learn, {count['validation']:,} to judge")
         return found
 
@@ -158,10 +161,17 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
     def write(self, model: Path, objective: Any, prepared: Prepared, meta: dict[str, Any]) -> Path:
         """Leaves the model folder of a trained network, and how far back gradients reach."""
         from silmu.steps.train.series import write_model
+        from silmu.steps.train.shrinking import draw
 
         if self.config.gradients:
             self._leave_gradients(prepared)
-        return write_model(model, objective, prepared, meta=meta)
+        share = draw(objective)
+        if share is not None and share < 1:
+            self.tell(
+                f"train: {share:.0%} of what was learnt beside a line through the past is kept; "
+                "more did not clearly better on the validation part"
+            )
+        return write_model(model, objective, prepared, meta={**meta, "kept": share})
 
     @classmethod
     def extra(cls, config: Any) -> str:

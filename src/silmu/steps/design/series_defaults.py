@@ -16,7 +16,7 @@ TRAINING: dict[str, Any] = {
     "weight_decay": 1e-3,
     "warmup": 0.05,
     "schedule": "cosine",
-    "average": None,
+    "average": 0.98,
     "patience": None,
     "dropout": 0.1,
     "bucket": False,

@@ -68,6 +68,14 @@ class SeriesFeatures:
         places = first[:, None] + np.arange(steps)
         return np.where(self._arrays["observed"][places], self._arrays["values"][places], np.nan)
 
+    def blocks(self, windows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+        """(windows,): of each the block of time that it begins in, as long as so many steps.
+
+        Blocks are counted from where the validation part, and most series, end.
+        """
+        lengths = np.array([len(one.values) for one in self.tracks])
+        return (lengths[windows[:, 0]] - windows[:, 1]) // steps
+
 
 def features(found: prepared.Prepared, split: str) -> SeriesFeatures:
     """What a network reads of the training or the validation split."""

@@ -75,12 +75,16 @@ class SeriesObjective(Objective):
 
     def loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The sum of losses over the steps that are told, and how many there are."""
+        return self.judged(self.network, batch)
+
+    def judged(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The same of another network."""
         feeds = {name: one for name, one in batch.items() if not name.startswith("told_")}
         future, observed = batch["told_values"], batch["told_mask"]
-        own: Any = getattr(self.network, "training_loss", None)
+        own: Any = getattr(network, "training_loss", None)
         if own is not None:
             return own(feeds, future, observed)
-        found = self.network(**feeds)
+        found = network(**feeds)
         if self.head == "student_t":
             return losses.student_t(found, future, observed)
         return losses.pinball(found, future, observed, self.levels.to(found.device))
@@ -89,7 +93,7 @@ class SeriesObjective(Objective):
         """The loss of the validation part."""
         total = weight = 0.0
         for batch, _ in self._validation(MOST_VALIDATED):
-            part, count = self.loss({name: one.to(self.device) for name, one in batch.items()})
+            part, count = self.loss(self._there(batch))
             total, weight = total + float(part), weight + float(count)
         return {"loss": total / weight, self.metric: total / weight}
 
@@ -100,11 +104,22 @@ class SeriesObjective(Objective):
         """
         most = getattr(self.network, "most_forecasts", MOST_VALIDATED)
         for batch, windows in self._validation(most):
-            feeds = {k: v.to(self.device) for k, v in batch.items() if not k.startswith("told_")}
+            feeds = {k: v for k, v in self._there(batch).items() if not k.startswith("told_")}
             arrays = self.network(**feeds).float().cpu().numpy()
             came = self.validation.told(windows, self.processor.prediction_length)
             read = self.processor.arrays(self.panel, windows[:, 0], windows[:, 1])
             yield self.processor.told(arrays, read), came
+
+    def validation_blocks(self) -> Iterator[dict[str, Tensor]]:
+        """Windows of the validation part, those of one block of time together."""
+        every = self.validation.windows
+        chosen = np.asarray(every[:: -(-len(every) // MOST_VALIDATED)])
+        blocks = self.validation.blocks(chosen, self.processor.prediction_length)
+        for block in np.unique(blocks):
+            yield self._there(self._batch(self.validation, chosen[blocks == block]))
+
+    def _there(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: one.to(self.device) for name, one in batch.items()}
 
     def _validation(self, most: int) -> Iterator[tuple[dict[str, Tensor], NDArray[np.int64]]]:
         every = self.validation.windows
