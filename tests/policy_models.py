@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,14 @@ def _shapes(about: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     for name, outer in heads.items():
         shapes |= {f"{name}.weight": (outer, size), f"{name}.bias": (outer,)}
     if about["normalise"]:
-        shapes |= dict.fromkeys(("mean", "deviation"), (about["observation_size"],))
+        image = about["image"]
+        scaled = (image[0], 1, 1) if image else (about["observation_size"],)
+        shapes |= dict.fromkeys(("mean", "deviation"), scaled)
+    for i in range(about.get("critics", 0)):
+        sizes = [about["observation_size"] + outputs, *[size] * about["num_layers"], 1]
+        for k, (inner, outer) in enumerate(itertools.pairwise(sizes)):
+            name = f"critics.critics.{i}.{2 * k}"
+            shapes |= {f"{name}.weight": (outer, inner), f"{name}.bias": (outer,)}
     if is_box:
         shapes |= dict.fromkeys(("scale", "shift"), (outputs,))
         if not is_sac:

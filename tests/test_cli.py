@@ -883,7 +883,9 @@ def test_doctor(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "CPUExecutionProvider" in found["engine"]["providers"]
     done = run("doctor")
     assert (done.code, done.err) == (0, "")
-    lines = dict(line.split("  ", 1) for line in done.out.splitlines())
+    table, _, cures = done.out.partition("\n\n")
+    assert all(line.startswith("`rm -r ") for line in cures.splitlines())
+    lines = dict(line.split("  ", 1) for line in table.splitlines())
     shown = {name: text.strip() for name, text in lines.items()}
     assert shown["hub cache"] == f"{tmp_path} (1.5 MB)"
     assert shown["hub"] == "https://hub.example, HF_HUB_OFFLINE keeps from asking it, a token"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 import silmu
 from silmu import store
+from silmu.__main__ import main
+from silmu.cli import doctor
 from silmu.graphs import open_session, place
 from silmu.runtime import session
 from silmu.runtime.folder import Folder
@@ -129,3 +133,64 @@ def test_a_new_graph_leaves_those_of_other_devices(model: Path) -> None:
     answer(model)
     assert accelerated in graphs(model)
     assert len(graphs(model)) == 2
+
+
+def kept_for(cache: Path, name: str, **meta: str) -> Path:
+    path = cache / "graphs" / name
+    with store.new_folder(path, meta=meta) as writer:
+        writer.write("model.onnx", b"x" * 1000)
+    return path
+
+
+def test_what_nobody_can_ask_for_again_goes_with_the_next_graph(model: Path) -> None:
+    cache, here = model.parent / "cache", session.machine()
+    gone = kept_for(cache, "gone-x", model=str(model.parent / "no-more"), machine=here)
+    damaged = kept_for(cache, "damaged-x", model=str(model), machine=here)
+    os.truncate(damaged / "model.onnx", 10)
+    elsewhere = kept_for(cache, "elsewhere-x", model=str(model), machine="onnxruntime-1.0 arm64")
+    unknown = kept_for(cache, "unknown-x", model="models/relative", machine=here)
+    answer(model)
+    assert {elsewhere, unknown} < {*graphs(model)}
+    assert not {gone, damaged} & {*graphs(model)}
+    assert len(graphs(model)) == 3
+
+
+def test_two_folders_of_one_relative_name_keep_theirs(
+    model: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = model.parent / "elsewhere" / "model"
+    other.mkdir(parents=True)
+    for file in (models / "bert-relu").iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    answers: list[object] = []
+    for parent in (model.parent, other.parent):
+        monkeypatch.chdir(parent)
+        answers.append(answer(Path("model")))
+    assert answers[0] != answers[1]
+    assert len(graphs(model)) == 2
+
+
+def test_doctor_tells_what_is_of_no_use_and_how_to_free_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(model.parent / "hub"))
+    answer(model)
+    cache, here = model.parent / "cache", session.machine()
+    kept_for(cache, "gone-x", model=str(model.parent / "no-more"), machine=here)
+    kept_for(cache, "elsewhere-x", model=str(model), machine="onnxruntime-1.0 arm64")
+    found = doctor.examine()["caches"]["graphs"]
+    assert found["graphs"] == 3
+    assert found["useless"]["graphs"] == 2
+    assert 2000 < found["useless"]["bytes"] < found["bytes"]
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert "3 graphs; 2 of them, 0.0 MB, of models that are gone" in told
+    command = f"rm -r {shlex.quote(str(cache / 'graphs'))}"
+    assert f"`{command}` frees" in told or os.name == "nt"
+    first = answer(model)
+    shutil.rmtree(cache / "graphs")
+    assert answer(model) == first
+    shutil.rmtree(cache / "graphs")
+    assert doctor.examine()["caches"]["graphs"]["graphs"] == 0
+    assert main(["doctor"]) == 0
+    assert "frees the graphs" not in capsys.readouterr().out

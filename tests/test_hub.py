@@ -38,6 +38,7 @@ TOKEN = "hf_not-a-real-token"
 HEAD = sha1(b"head").hexdigest()
 OLDER = sha1(b"older").hexdigest()
 USED = sorted(path.name for path in SEQUENCE.iterdir())
+PACKED = b'{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}'
 local_hub = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 
@@ -306,6 +307,27 @@ def test_an_architecture_without_a_graph_is_refused_before_its_weights(server: H
         hub.open_model("org/other")
     assert server.got()
     assert "model.safetensors" not in server.got()
+
+
+@local_hub
+@pytest.mark.parametrize(
+    ("name", "files", "says"),
+    [
+        ("packed", {"config.json": PACKED}, "packed by GPTQ"),
+        ("adapter", {"adapter_config.json": b"{}"}, "is an adapter"),
+        ("gguf", {"model-Q4.gguf": b"GGUF"}, r"holds model-Q4.gguf, a format of llama.cpp"),
+    ],
+)
+def test_weights_of_another_program_are_refused_before_they_are_fetched(
+    server: Hub, name: str, files: dict[str, bytes], says: str
+) -> None:
+    folder = server.add(f"org/{name}", **files)
+    if "config.json" not in files:
+        (folder / "config.json").unlink()
+        (folder / "model.safetensors").unlink()
+    with pytest.raises(UnsupportedModelError, match=says):
+        hub.open_model(f"org/{name}")
+    assert not {"model.safetensors", "model-Q4.gguf"} & {*server.got()}
 
 
 @local_hub

@@ -22,7 +22,8 @@ from silmu.errors import (
     UsageError,
     WrongTypeError,
 )
-from silmu.runtime.policy import Frames, PolicyProcessor
+from silmu.runtime.memory import Frames
+from silmu.runtime.policy import PolicyProcessor
 from silmu.runtime.spaces import Space
 
 THREE = Space("discrete", n=3, start=-1)
@@ -160,6 +161,11 @@ def test_other_algorithms(root: Path) -> None:
     assert drawn.std(0).min() > 0
     with pytest.raises(UsageError, match="a policy of sac does not tell what it expects"):
         squashed(SEEN, value=True)
+    folder["tensors"] |= {"critics.critics.1.4.bias": -100.0}
+    judged = opened(root, PolicyProcessor(CART, ARM, algorithm="sac"), critics=2, **folder)
+    assert np.array_equal(judged(SEEN)["action"], squashed(SEEN)["action"])
+    assert list(judged(SEEN)) == ["action"]
+    assert -130 < judged(SEEN, value=True)["value"] < -70, "the critic that tells least is believed"
 
 
 # ── observations ───────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,7 @@ from silmu.runtime.folder import Folder
 MODELS = Path(__file__).parent / "models"
 ENCODERS = [
     ("albert-sequence", "text-classification"),
+    ("bart-base", "feature-extraction"),
     ("bert-base", "feature-extraction"),
     ("bert-mask", "fill-mask"),
     ("bert-qa", "question-answering"),

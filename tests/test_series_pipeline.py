@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from silmu.errors import (
 )
 from silmu.runtime.series.frame import Layout
 from silmu.runtime.series.processor import SeriesProcessor
+from silmu.runtime.series.steps import Step
 from test_series_windows import LAYOUT, LONG, long_rows, rows
 from test_tables import ArrowTable, Frame, Series
 
@@ -224,6 +226,32 @@ def test_a_series_that_training_did_not_know(shops: Any) -> None:
     assert not close(shops(unknown)["mean"], shops(known)["mean"])
 
 
+def test_series_that_training_did_not_know_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = series_models.fitted(long_rows(), LONG)
+    pipe = silmu.pipeline(model=series_models.write(tmp_path / "model", own, "rnn"))
+    known = {name: cells[30:] for name, cells in long_rows().items()}
+    of_others = "none of the 2 series that the model was trained on (`A`, `B`), and forecast as"
+    with caplog.at_level(logging.WARNING):
+        pipe(known)
+        pipe({**known, "shop": ["C"] * 30})
+        pipe({**known, "shop": ["C"] * 30})
+        pipe({name: cells for name, cells in known.items() if name != "shop"})
+        pipe({**long_rows(), "shop": ["D"] * 30 + ["E"] * 30})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"`C` is {of_others} a new one",
+        f"the history, which names no series, is {of_others} a new one",
+        f"`D`, `E` are {of_others} new ones",
+    ]
+
+
+def test_one_series_alone_may_have_any_name(one: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        one({**rows(), "shop": ["C"] * len(next(iter(rows().values())))})
+    assert not caplog.records
+
+
 def test_levels_that_training_did_not_know(shops: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         shops({**long_rows(), "kind": ["huge"] * 30 + ["small"] * 30})
@@ -283,6 +311,44 @@ def test_times_have_the_offset_of_their_zone(tmp_path: Path) -> None:
     ]
 
 
+ODD_STEPS = {
+    "36 hours": timedelta(hours=36),
+    "10 days": timedelta(days=10),
+    "4 weeks": timedelta(weeks=4),
+    "200 seconds": timedelta(minutes=3, seconds=20),
+    "45 days": timedelta(days=45),
+    "7 minutes": timedelta(minutes=7),
+}
+
+
+@pytest.mark.parametrize("words", ODD_STEPS)
+@pytest.mark.parametrize("asked", [False, True])
+def test_odd_steps_with_gaps_are_told_ahead_at_their_stamps(
+    words: str, asked: bool, tmp_path: Path
+) -> None:
+    first, step = datetime(2024, 1, 5, 7), ODD_STEPS[words]
+    random = np.random.default_rng(8)
+    there = [i for i in range(150) if i in (0, 149) or random.random() > 0.3]
+    columns = {"at": [str(first + i * step) for i in there], "load": [float(i) for i in there]}
+    count, unit = words.split()
+    named = Step.parse(
+        count + {"hours": "h", "days": "D", "weeks": "W", "seconds": "s"}.get(unit, "min")
+    )
+    layout = Layout(time="at", target=("load",), step=named if asked else None)
+    own = series_models.fitted(columns, layout)
+    pipe = silmu.pipeline(model=series_models.write(tmp_path / "m", own))
+    assert own.step.words == words
+    (series,) = own.series(columns)
+    assert len(series) == 150
+    assert np.flatnonzero(series.observed).tolist() == there
+    # Histories of few rows lie where those of the training did.
+    for rows_of_it in (slice(None), slice(-9, None), slice(-2, None)):
+        told = pipe({name: cells[rows_of_it] for name, cells in columns.items()})["time"]
+        expected = [first + i * step for i in (150, 151, 152)]
+        is_timed = unit in ("hours", "minutes", "seconds")
+        assert told == [(one if is_timed else one.date()).isoformat() for one in expected]
+
+
 def test_rows_without_times(tmp_path: Path) -> None:
     columns = {"sold": [float(i % 5) for i in range(30)]}
     own = series_models.fitted(columns, Layout(target=("sold",)))
@@ -292,6 +358,32 @@ def test_rows_without_times(tmp_path: Path) -> None:
     assert close(pipe({"sold": [1.0, 2.0, 3.0]}), expected)
     with pytest.raises(UsageError, match="time is given; the model was trained on rows without"):
         pipe([1.0], time="day")
+
+
+def test_rows_of_totals_and_notes_are_left_out(one: Any, caplog: pytest.LogCaptureFixture) -> None:
+    columns = rows(20)
+    time, target = (next(name for name in columns if name == own) for own in _names(one))
+    noted = {
+        name: [*cells[:7], None, *cells[7:], "합계" if name == time else 999.0]
+        for name, cells in columns.items()
+    }
+    with caplog.at_level(logging.WARNING):
+        assert close(one(noted), one(columns))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"2 rows are left out, which have no time in `{time}`, such as `합계`"
+    ]
+    odd = {**columns, time: [*columns[time][:-1], "2023-13-45"]}
+    with pytest.raises(InputError, match=r"row 20 has .* `2023-13-45`, which is no time"):
+        one(odd)
+    lacking = {**columns, time: [*columns[time][:-1], None]}
+    assert lacking[target][-1] is not None
+    with pytest.raises(InputError, match="row 20 has no time"):
+        one(lacking)
+
+
+def _names(pipe: Any) -> tuple[str, str]:
+    layout = pipe.processor.layout
+    return layout.time, layout.target[0]
 
 
 # ── other names ────────────────────────────────────────────────────────────────────────────────

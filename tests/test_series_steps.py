@@ -149,6 +149,8 @@ KEPT = {
     "Y": every("1700", "2010", 1, "Y"),
     "1h": every("2020-01-01T00", "2020-02-01T00", 1, "h"),
     "36h@18000": 5 * HOUR + 36 * HOUR * np.arange(60.0, 89.0),  # one time of the day has more
+    "36h@25200": np.delete(7 * HOUR + 36 * HOUR * np.arange(60.0, 180.0), range(3, 90, 4)),
+    "84h@18000": np.delete(5 * HOUR + 84 * HOUR * np.arange(60.0, 180.0), range(3, 90, 4)),
     "1h@1800": every("2020-01-01T00:30", "2020-02-01T00:30", 1, "h"),
     "5min": FIVE + RNG.integers(-8, 8, len(FIVE)),
     "45s": np.arange(1000) * 45.0,

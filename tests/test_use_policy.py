@@ -122,7 +122,7 @@ def test_what_cannot_be_answered_is_told_beside_what_can(run: Run, cart: str) ->
         (["--env", "E", "--video", "a.mp4"], "a video is written as .webp, .png, .apng"),
         (["--env", "E", "--video", "nowhere/a.webp"], "in a folder that is not there"),
         (["--env", "E", "--set", "max_episode_steps=0"], "max_episode_steps is 0"),
-        (["--env", "E", "--set", "kwargs=3"], "kwargs is 3; it must be a JSON object"),
+        (["--env", "E", "--set", "kwargs=3"], "kwargs is 3; it must be an object"),
         (["--env", "E", "--set", "top_k=3"], "unexpected keyword top_k"),
         (["1", "--time", "day"], "--time names `day`; it is for models of series"),
         (["1", "--set", "value=3"], "value is 3; it must be True or False"),

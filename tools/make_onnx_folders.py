@@ -42,6 +42,7 @@ ENCODERS = {
     "bert-mask": "fill-mask",
     "bert-qa": "question-answering",
     "gpt2-sequence": "text-classification",
+    "bart-nli": "text-classification",
 }
 PICTURES = {
     "vit-image": "image-classification",

@@ -36,6 +36,7 @@ SHOWN = {
     "naive": "last value",
     "seasonal_naive": "last season",
 }
+POLICIES = "reinforcement-learning"
 SIMPLEST = ("majority", "median", "mean", "naive")
 
 
@@ -83,21 +84,35 @@ def measure(name: str, seeds: list[int], more: list[str]) -> None:
 
 
 def table() -> str:
-    """What was measured, a row a recipe: test figures as the mean over seeds, and their range."""
+    """What was measured, a row a recipe: test figures as the mean over seeds, and their range.
+
+    Policies have a table of their own below, if any was measured.
+    """
     lines = [
         "| recipe | metric | test, mean of seeds (range), seeds | strong baseline | simplest "
         "| training | parameters | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
+    policies = [
+        "| policy | mean return, mean of seeds (range), seeds | interval of each seed "
+        "| random actions | doing nothing | steps | training | parameters | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    begun = len(policies)
     machines: set[str] = set()
     notes: dict[str, list[str]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         name = Path(result["recipe"]).stem
-        lines.append(_row(name, result))
+        if Path(result["recipe"]).parent.name == POLICIES:
+            policies.append(_policy_row(name, result))
+        else:
+            lines.append(_row(name, result))
         machines.add(f"{result['date']}, {result['machine']}")
         if "note" in result:
             notes.setdefault(result["note"], []).append(name)
+    if len(policies) > begun:
+        lines += ["", *policies]
     told = [f"{', '.join(names)}: {note}." for note, names in notes.items()]
     return "\n".join([*lines, "", " ".join([f"{'; '.join(sorted(machines))}.", *told])])
 
@@ -105,10 +120,6 @@ def table() -> str:
 def _row(name: str, result: dict[str, Any]) -> str:
     runs: list[dict[str, Any]] = list(result["seeds"].values())
     metric = runs[0]["metric"]
-    values = [run["metrics"][metric]["value"] for run in runs]
-    range_ = f"{_number(mean(values))} ({_number(min(values))} to {_number(max(values))})"
-    verdicts = [run["comparison"]["verdict"] for run in runs]
-    verdict = ", ".join(f"{v} {verdicts.count(v)}/{len(runs)}" for v in dict.fromkeys(verdicts))
     strong = runs[0]["comparison"]["against"]
     simplest = next(one for one in SIMPLEST if one in runs[0]["baselines"])
     beside = [
@@ -116,17 +127,44 @@ def _row(name: str, result: dict[str, Any]) -> str:
         f"{SHOWN.get(one, one)}"
         for one in (strong, simplest)
     ]
-    minutes = mean(run["seconds"]["train"] for run in runs) / 60
+    cells = [_link(name, result), SHOWN.get(metric, metric), _figure(runs, metric), *beside]
+    return f"| {' | '.join([*cells, *_training(runs)])} |"
+
+
+def _policy_row(name: str, result: dict[str, Any]) -> str:
+    runs: list[dict[str, Any]] = list(result["seeds"].values())
+    metric = runs[0]["metric"]
+    intervals = [run["metrics"][metric] for run in runs]
     cells = [
-        f"[{name}]({Path(result['recipe']).relative_to('recipes').as_posix()})",
-        SHOWN.get(metric, metric),
-        f"{range_}, {len(runs)}",
-        *beside,
-        f"{minutes:.1f} min",
-        f"{runs[0]['parameters']:,}",
-        verdict,
+        _link(name, result),
+        _figure(runs, metric),
+        ", ".join(f"{_number(one['low'])} to {_number(one['high'])}" for one in intervals),
+        *(
+            _number(mean(run["baselines"][one][metric]["value"] for run in runs))
+            for one in ("random", "idle")
+        ),
+        f"{runs[0]['steps']:,}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join([*cells, *_training(runs)])} |"
+
+
+def _link(name: str, result: dict[str, Any]) -> str:
+    return f"[{name}]({Path(result['recipe']).relative_to('recipes').as_posix()})"
+
+
+def _figure(runs: list[dict[str, Any]], metric: str) -> str:
+    """The mean of the seeds, their range, and how many there are."""
+    values = [run["metrics"][metric]["value"] for run in runs]
+    range_ = f"{_number(mean(values))} ({_number(min(values))} to {_number(max(values))})"
+    return f"{range_}, {len(runs)}"
+
+
+def _training(runs: list[dict[str, Any]]) -> list[str]:
+    """How long it took, how large the network is, and how often it was better or worse."""
+    minutes = mean(run["seconds"]["train"] for run in runs) / 60
+    verdicts = [run["comparison"]["verdict"] for run in runs]
+    verdict = ", ".join(f"{v} {verdicts.count(v)}/{len(runs)}" for v in dict.fromkeys(verdicts))
+    return [f"{minutes:.1f} min", f"{runs[0]['parameters']:,}", verdict]
 
 
 def _number(value: float) -> str:

@@ -98,7 +98,7 @@ def silmu(what: str, threads: int, seed: int) -> float:
     from silmu.steps.collect import environments as collected
     from silmu.steps.prepare import environments as prepared
     from silmu.steps.train.reinforcement import algorithms
-    from silmu.steps.train.reinforcement.learning import Judge
+    from silmu.steps.train.reinforcement.judging import Judge
 
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as place:

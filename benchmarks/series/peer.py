@@ -8,8 +8,9 @@ defaults but for the windows' two lengths, the deciles as what is learnt, and a 
 job, of processor time and thread. Windows are normalised by their mean and deviation, as silmu's
 are: the default of recurrent networks, by median and median deviation, divides by nothing where a
 series stands still. PatchTST does it by itself. Those that can read what is known ahead are given
-the same calendar as silmu's. Series are told to them without gaps: what was not observed is the
-value before it.
+the same calendar as silmu's, but for columns that stand still in a window: they are normalised by
+it too, and what comes after it would be divided by next to nothing. Series are told to them without
+gaps: what was not observed is the value before it.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ def network(
     ends, cuts = given["train_ends"], given["test_starts"]
     kind = getattr(models, NETWORKS[job["network"]])
     calendars = np.split(given["calendar"], given["starts"][1:-1])
-    if not kind.EXOGENOUS_FUTR:
-        calendars = [one[:, :0] for one in calendars]
+    moves = moving(calendars, context) & kind.EXOGENOUS_FUTR
+    calendars = [one[:, moves] for one in calendars]
     names = [f"calendar_{i}" for i in range(calendars[0].shape[1])]
     frame = pd.concat(
         table(str(i), one[: cuts[i]], calendars[i][: cuts[i]])
@@ -135,6 +136,16 @@ def network(
         "parameters": sum(one.numel() for one in trained.parameters()),
         "steps": int(getattr(trained, "train_trajectories", [(0,)])[-1][0]) + 1,
     }
+
+
+def moving(calendars: list[np.ndarray], context: int) -> np.ndarray:
+    """Which columns vary in every window, to at least a hundredth of how they vary in all."""
+    found = np.ones(calendars[0].shape[1], bool)
+    whole = np.concatenate(calendars).std(0)
+    for one in calendars:
+        windows = np.lib.stride_tricks.sliding_window_view(one, min(context, len(one)), axis=0)
+        found &= (windows.std(-1) > 0.01 * whole).all(0)
+    return found
 
 
 def ets(

@@ -202,6 +202,7 @@ def evaluate(
     input: str | None = None,
     target: str | None = None,
     output: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Report:
     """How well a model answers: on its run's sealed test split, or on other data.
 
@@ -210,6 +211,8 @@ def evaluate(
         data: rows that the model has not seen; the test split of its run, if not given.
         output: the folder for the rows and the report, if it is about other data;
             `runs/<data>-evaluation-<n>`, if not given.
+        settings: of an environment that `data` names: `kwargs`, `max_episode_steps` and
+            `deterministic`, as training takes them.
 
     Raises:
         ModelNotFoundError: there is no such model.
@@ -222,6 +225,11 @@ def evaluate(
     path = Path(model)
     folder = path if (path / SETTINGS).is_file() else path.parent
     model = path / "4-model" if folder == path else path
+    if settings and (data is None or _rows_of(Path(model)) != "environment"):
+        raise UsageError(
+            f"{next(iter(settings))} is set, which is of an environment that data names",
+            hint="leave it out",
+        )
     if data is None:
         if not (folder / SETTINGS).is_file():
             raise UsageError(
@@ -237,7 +245,7 @@ def evaluate(
     kind = _rows_of(Path(model))
     if kind == "environment":
         named = {"query": query, "input": input, "target": target}
-        return _evaluate_in(Path(model), data, output, named)
+        return _evaluate_in(Path(model), data, output, named, settings)
     with _claimed(output, "evaluation", data) as place:
         dataset = collect(
             data,
@@ -253,7 +261,11 @@ def evaluate(
 
 
 def _evaluate_in(
-    model: Path, source: Any, output: str | Path | None, named: Mapping[str, Any]
+    model: Path,
+    source: Any,
+    output: str | Path | None,
+    named: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
 ) -> Report:
     """How much a policy earns in another environment than that of its run."""
     from silmu.steps import evaluate as evaluation
@@ -265,8 +277,9 @@ def _evaluate_in(
             "environment",
             hint="leave it out",
         )
+    environments.checked(settings)
     with _claimed(output, "evaluation", source) as place:
-        environment = environments.collect(source, place / "1-dataset")
+        environment = environments.collect(source, place / "1-dataset", settings=settings)
         return evaluation.evaluate_data(model, environment, place / "5-report")
 
 

@@ -248,6 +248,17 @@ def unknown(planted: Planted, draw: random.Random) -> None:
     planted.roles["input"] = planted.settings["known"] = "price"
 
 
+def nothing(planted: Planted, draw: random.Random) -> None:
+    """None: most steps are 0 already."""
+
+
+def same_price(planted: Planted, draw: random.Random) -> None:
+    del draw
+    planted.roles["input"] = "price"
+    for row in planted.rows:
+        row["price"] = "9.90"
+
+
 FAULTS: dict[str, tuple[Callable[[int], Planted], Plant, str, str]] = {
     "many gaps": (shops, many_gaps, "gaps", "wrong"),
     "some gaps": (shops, some_gaps, "gaps", "note"),
@@ -277,9 +288,11 @@ FAULTS: dict[str, tuple[Callable[[int], Planted], Plant, str, str]] = {
     "known": (shops, known, "gives the target away", "wrong"),
     "ahead": (shops, ahead, "from the future", "wrong"),
     "unknown": (shops, unknown, "not known ahead", "note"),
+    "mostly nothing": (rare, nothing, "mostly zeros", "note"),
+    "same price": (shops, same_price, "constant covariate", "note"),
 }
 
-CLEAN = (shops, hours, walk, cold, rests, rare)
+CLEAN = (shops, hours, walk, cold, rests)
 
 
 def make(fault: str, seed: int) -> Planted:

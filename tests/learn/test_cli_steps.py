@@ -218,10 +218,12 @@ def test_evaluate(run: Run, asked: dict[str, Any]) -> None:
     done = run("evaluate", "runs/a-1/4-model", *options, "--set", "query=SELECT 1")
     assert asked == {
         **{"model": "runs/a-1/4-model", "data": "b.csv", "input": "text", "target": "label"},
-        **{"output": "out", "query": "SELECT 1"},
+        **{"output": "out", "query": "SELECT 1", "settings": {}},
     }
     assert done == Done(0, "".join(f"{line}\n" for line in _steps.findings(Report(VALUES))), "")
-    told = json.loads(run("evaluate", "m", "--json").out)
+    own = ("--set", 'kwargs={"g": 5}', "--set", "max_episode_steps=9")
+    told = json.loads(run("evaluate", "m", "--json", *own).out)
+    assert asked["settings"] == {"kwargs": {"g": 5}, "max_episode_steps": 9}
     assert told == {
         "model": "m",
         **{name: VALUES[name] for name in ("metrics", "baselines", "seconds")},

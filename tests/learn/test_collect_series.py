@@ -339,6 +339,79 @@ def test_frames_of_pandas_bring_their_index(tmp_path: Path) -> None:
     assert numbered.roles.time == "day"
 
 
+NUMBERS = [float(n % 7) for n in range(40)]
+HISTORIES: dict[str, Any] = {
+    "a list": NUMBERS,
+    "a tuple": tuple(NUMBERS),
+    "an array": np.array(NUMBERS),
+    "a generator": (one for one in NUMBERS),
+    "a column of Arrow": pa.array(NUMBERS),
+    "a column of pandas": pd.Series(NUMBERS),
+    "texts": [str(one) for one in NUMBERS],
+    "a dict": {"value": NUMBERS},
+    "rows": [{"value": one} for one in NUMBERS],
+    "a stream of rows": ({"value": one} for one in NUMBERS),
+}
+
+
+@pytest.mark.parametrize("given", HISTORIES.values(), ids=HISTORIES)
+def test_numbers_alone_are_steps_in_their_order(
+    given: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = gathered(given, tmp_path)
+    assert dataset.roles == Roles((), ("value",), None, None)
+    assert series.read(dataset).series[0].values.tolist() == NUMBERS
+    assert "rows as steps in their order" in caplog.text
+    assert any("steps are numbered" in line for line in series.told(dataset))
+
+
+def test_numbers_are_called_what_is_forecast(tmp_path: Path) -> None:
+    assert gathered(NUMBERS, tmp_path, target="price").roles.target == ("price",)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"time": days(), "target": NUMBERS},
+        {"time": np.array(days(), "datetime64[D]"), "target": np.array(NUMBERS)},
+        [{"time": day, "target": one} for day, one in zip(days(), NUMBERS, strict=True)],
+        pd.DataFrame({"time": pd.to_datetime(days()), "target": NUMBERS}),
+    ],
+)
+def test_histories_with_times_are_what_they_are_in_use(given: Any, tmp_path: Path) -> None:
+    dataset = gathered(given, tmp_path)
+    assert dataset.roles == Roles((), ("target",), None, "time")
+    assert series.told(dataset) == ["1 series, 40 steps of 1 day"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [NUMBERS, NUMBERS[:30]],
+        (np.array(NUMBERS), np.array(NUMBERS[:30])),
+        [{"value": NUMBERS}, {"value": NUMBERS[:30]}],
+        [pd.Series(NUMBERS), pd.Series(NUMBERS[:30])],
+    ],
+)
+def test_several_histories_are_several_series(given: Any, tmp_path: Path) -> None:
+    dataset = gathered(given, tmp_path)
+    found = series.read(dataset).series
+    assert [(one.name, len(one)) for one in found] == [("series 1", 40), ("series 2", 30)]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([1.0, 2.0, {"value": 3.0}], "numbers, and a dict among them"),
+        ([{"a": [1, 2]}, {"b": [1, 2]}], "history 2 has the columns `b`, and history 1 `a`"),
+        ([], "has no rows"),
+    ],
+)
+def test_what_is_no_history_is_refused(given: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        gathered(given, tmp_path)
+
+
 def test_typed_files_and_texts_become_the_same_series(tmp_path: Path) -> None:
     stamps = [datetime.datetime.fromisoformat(one) for one in days()]
     values = [None if n == 7 else n / 4 for n in range(40)]
@@ -362,6 +435,17 @@ def test_times_of_a_zone_that_nobody_knows(tmp_path: Path) -> None:
     stamps = pa.array(range(40), pa.int64()).cast(pa.timestamp("s", "Mars/Olympus"))
     with pytest.raises(InputError, match="Mars/Olympus"):
         gathered(pa.table({"ds": stamps, "y": list(range(40))}), tmp_path)
+
+
+def test_covariates_that_never_change_are_told(tmp_path: Path) -> None:
+    table = {**long(), "price": [9.9] * len(long()["date"]), "unit": ["kg"] * len(long()["date"])}
+    dataset = gathered(table, tmp_path, input="price,unit")
+    assert series.told(dataset)[-1] == (
+        "covariates that never change, which are ignored: `price`, `unit`"
+    )
+    levels = [float(len(city)) for city in long()["city"]]
+    other = gathered({**long(), "size": levels}, tmp_path, input="size")
+    assert len(series.told(other)) == 1
 
 
 def test_the_dataset_opens_again_with_all_that_was_found(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import off_policy
 import pytest
 import torch
+from off_policy import assert_goes_on_alike, learnt
 from small_environments import Corridor, Ended, Steady, config, made
 
 from silmu.errors import UsageError
@@ -26,16 +27,7 @@ QUICK = {
 
 
 def learner(source: Any, folder: Path, *, limit: int | None = None, **given: Any) -> DQN:
-    settings = {**QUICK, **given}
-    environments = made(source, folder, settings["num_environments"], limit=limit)
-    return DQN(environments, config(environments, "dqn"), settings, seed=1)
-
-
-def learnt(algorithm: DQN) -> DQN:
-    while algorithm.steps < algorithm.total_steps:
-        numbers = algorithm.iterate()
-        assert all(np.isfinite(one) for one in numbers.values())
-    return algorithm
+    return off_policy.learner(DQN, source, folder, {**QUICK, **given}, limit=limit)
 
 
 def test_it_finds_the_way_to_the_end(tmp_path: Path) -> None:
@@ -70,17 +62,7 @@ def test_a_time_limit_is_no_end(tmp_path: Path, source: Any, worth: float) -> No
 def test_resumed_it_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     given: dict[str, Any] = {"total_steps": 2000, "replay_size": 700, "limit": 40}
     given["updates_per_step"] = 0.2
-    first = learner(Corridor, tmp_path, **given)
-    first.iterate()
-    tensors, plain = copy.deepcopy(first.state())
-    learnt(first)
-    second = learner(Corridor, tmp_path, **given)
-    second.restore(tensors, json.loads(json.dumps(plain)))
-    learnt(second)
-    (one, plain_one), (two, plain_two) = first.state(), second.state()
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    assert json.loads(json.dumps(plain_one)) == json.loads(json.dumps(plain_two))
+    assert_goes_on_alike(lambda: learner(Corridor, tmp_path, **given))
 
 
 def test_the_share_of_chance_falls_as_it_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 from gymnasium import Env
 from gymnasium.spaces import Box, Discrete
-from misbehaving import OwnChance, Walk, changed
+from misbehaving import OwnChance, Remembering, Walk, changed
 from PIL import Image, ImageSequence
 from small_environments import Corridor, Follow
 
@@ -346,6 +346,9 @@ def test_a_policy_without_values_has_no_moments_and_says_so(tmp_path: Path) -> N
     assert report.details["environment"]["moments"] == []
     told = {title: content for _, title, content in sections.of(report.to_dict())}
     assert "sac does not tell" in str(told["Moments of lowest value"])
+    models.write(tmp_path / "judged", own, critics=2)
+    report = evaluate_data(tmp_path / "judged", environment, None)
+    assert len(report.details["environment"]["moments"]) == 4
 
 
 def test_an_environment_that_gives_different_things_is_told(tmp_path: Path) -> None:
@@ -399,6 +402,51 @@ def test_evaluate_in_another_environment(
     assert (output / "5-report" / "report.html").is_file()
     with pytest.raises(UsageError, match="it is for rows"):
         run.evaluate(model, data=data, target="label", output=walks / "other")
+
+
+def test_settings_of_an_environment_are_those_of_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("silmu.steps.evaluate.environment.new_data.EPISODES", 2)
+    own = collect("Pendulum-v1", tmp_path / "own")
+    model = policy(own, tmp_path).model.folder.path
+    given = ["evaluate", str(model), "--data", "Pendulum-v1", "--json"]
+    sets = ["--set", 'kwargs={"g": 5.0}', "--set", "max_episode_steps=30"]
+    assert cli.main([*given, "--output", str(tmp_path / "out"), *sets]) == 0
+    report = Report.open(tmp_path / "out")
+    assert report["episode_length"].value == 30
+    assert report.details["environment"]["kwargs"] == {"g": 5.0}
+    told = run.evaluate(
+        model,
+        data="Pendulum-v1",
+        output=tmp_path / "again",
+        settings={"kwargs": '{"g": 5.0}', "max_episode_steps": 30},
+    )
+    assert told["mean_return"] == report["mean_return"]
+    capsys.readouterr()
+    for wrong, said in (
+        ("max_episode_steps=0", "max_episode_steps is 0"),
+        ("kwargs={", "kwargs is '{', which is no JSON"),
+        ("deterministic=1", "deterministic is 1"),
+        ("kwarg=1", "evaluate has no setting `kwarg`"),
+    ):
+        assert cli.main([*given, "--output", str(tmp_path / "none"), "--set", wrong]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert cli.main(["evaluate", str(model), "--set", "kwargs={}"]) == 2
+    assert "kwargs is set, which is of an environment" in capsys.readouterr().err
+
+
+def test_an_environment_that_its_reset_leaves_changed_is_new_in_each_episode(
+    tmp_path: Path,
+) -> None:
+    environment = collect(Remembering, tmp_path)
+    assert environment.fresh
+    of = episodes.seeds(environment, "new", 40)  # more than go on at once
+    together = play(environment, Chance(environment.action), of, 20)
+    for number in (0, 39):
+        alone = play(environment, Chance(environment.action), of[number : number + 1], 20)
+        assert alone.returns[0] == together.returns[number]
 
 
 def test_an_environment_of_other_spaces_is_refused(walks: Path) -> None:

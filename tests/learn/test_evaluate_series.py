@@ -21,7 +21,7 @@ from silmu.errors import InputError, UsageError
 from silmu.pipelines import pipeline
 from silmu.steps.collect import collect
 from silmu.steps.evaluate import Report, evaluate, evaluate_data
-from silmu.steps.evaluate.series import details, drawing, ets, sections, simple
+from silmu.steps.evaluate.series import asked, details, drawing, ets, sections, simple
 from silmu.steps.evaluate.series.blocks import Blocks
 from silmu.steps.evaluate.series.figures import LEVELS, Said, errors, measure
 from silmu.steps.evaluate.series.judged import Unit, judge, strongest
@@ -272,6 +272,21 @@ def test_smoothing_sees_nothing_of_what_comes_after_an_origin() -> None:
     assert np.array_equal(before.points(0, ends), after.points(0, ends))
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-6, 1e9, 1e300])
+def test_smoothing_is_the_same_in_every_unit(unit: float) -> None:
+    """Turnover of electrical equipment, by the month; its size is about 100 at first."""
+    from statsmodels.datasets import elec_equip
+
+    values = elec_equip.load_pandas().data.iloc[:, -1].to_numpy(np.float64)
+    one, other = (ets.fitted([history(values * by, 190)], 12, (12,), 12) for by in (1.0, unit))
+    assert not isinstance(one, str)
+    assert not isinstance(other, str)
+    assert one.about == other.about
+    ends = np.arange(190, 240, 7)
+    away = np.abs(other.points(0, ends) / unit - one.points(0, ends))
+    assert away.max() < 1e-3 * values.std()
+
+
 def test_smoothing_beats_repetition_on_carbon_dioxide() -> None:
     """Weekly since 1958, with gaps; a season of a year, which the model cannot hold itself."""
     from statsmodels.datasets import co2
@@ -289,6 +304,31 @@ def test_smoothing_beats_repetition_on_carbon_dioxide() -> None:
     assert reached["seasonal_naive"] < reached["naive"]
     assert own.against(others[strong], unit.metric, strong)["verdict"] == "better"
     assert "a season of 52" in next(iter(smoothed.about["forms"]))
+
+
+def test_figures_of_what_is_mostly_nothing() -> None:
+    """Two of three steps are 0; a forecast of 0 has a part in each metric that is told."""
+    values = np.tile([0.0, 0.0, 6.0], 40)
+    one = history(values, 90)
+    windows = windows_of(one, horizon=3)
+    said = Said(np.zeros(windows.truth.shape), np.zeros((*windows.truth.shape, 9)))
+    unit = Unit.of([one], 3, ())
+    own, _ = judge(windows, said, simple.both([one], 3, unit.season), unit, 0)
+    assert own.metrics["mean_absolute_error"]["value"] == pytest.approx(2)
+    assert own.metrics["symmetric_mean_absolute_percentage_error"]["value"] == pytest.approx(
+        200 / 3
+    )
+    assert own.metrics["mean_absolute_scaled_error"]["value"] == pytest.approx(2 / 4, rel=0.02)
+    [told] = [line for line in asked.warnings(windows, own, unit) if "are 0" in line]
+    assert told.startswith("67% of the numbers that are told are 0")
+    still = history(np.zeros(120), 90)
+    unit = Unit.of([still], 3, ())
+    own, _ = judge(windows_of(still, horizon=3), said, simple.both([still], 3, 1), unit, 0)
+    assert "mean_absolute_scaled_error" not in own.metrics
+    assert own.metrics["symmetric_mean_absolute_percentage_error"]["value"] == 0
+    told = "\n".join(asked.warnings(windows_of(still, horizon=3), own, unit))
+    assert "is in no scaled error" in told
+    assert "100% of the numbers that are told are 0" in told
 
 
 @pytest.mark.parametrize("values", [np.full(60, 3.0), np.zeros(60), np.r_[np.zeros(50), 5, 6]])

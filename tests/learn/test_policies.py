@@ -25,6 +25,7 @@ SIZES = {"discrete": (4,), "multi_discrete": (3, 2, 5), "multi_binary": (6,), "b
 NUMBERS = {"observation_size": 5, "image": None}
 PICTURE: dict[str, Any] = {"observation_size": 0, "image": (2, 40, 53)}
 BOUNDS = {"low": (-1.0, 0.0, -50.0), "high": (1.0, 0.5, 100.0)}
+CRITICS: dict[str, Any] = {"critics": 2, **BOUNDS}
 OTHERS: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 3},
     "relu": {"activation": "relu"},
@@ -35,6 +36,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     "sac": {"algorithm": "sac", "actions": "box", "action_sizes": (3,), **BOUNDS},
     "sac-relu": {"algorithm": "sac", "actions": "box", "action_sizes": (3,), "activation": "relu"}
     | BOUNDS,
+    "sac-with-critics": {"algorithm": "sac", "actions": "box", "action_sizes": (3,), **CRITICS},
+    "sac-of-onednn": {"algorithm": "sac", "actions": "box", "action_sizes": (3,), **CRITICS}
+    | {"activation": "relu", "hidden_size": 256},
+    "sac-of-one-layer": {"algorithm": "sac", "actions": "box", "action_sizes": (3,), **CRITICS}
+    | {"num_layers": 1, "critics": 3},
     "within-bounds": {"actions": "box", "action_sizes": (3,), **BOUNDS},
     "smallest-picture": {"kind": "cnn", **PICTURE, "image": (1, 36, 36)},
     "picture-made-smaller": {"kind": "cnn", **PICTURE, "image": (3, 171, 127)},
@@ -101,7 +107,7 @@ def by_torch(found: Policy, given: dict[str, NDArray[Any]]) -> list[NDArray[np.f
 
 def assert_same(found: Policy, folder: Path) -> Session:
     config, session = found.config, open_graph(found, folder)
-    named = ["action"] + ["value"] * (config.algorithm != "sac")
+    named = ["action"] + ["value"] * (config.algorithm != "sac" or config.critics > 0)
     named += ["next_state"] * (config.kind == "gru")
     assert set(session.outputs) == set(named)
     for rows in (1, 7):
@@ -197,6 +203,8 @@ def test_the_shape_is_read_back_from_its_file() -> None:
         {"algorithm": "sac", "actions": "box", "action_sizes": (3,)},
         {"algorithm": "dqn", "actions": "multi_binary"},
         {"actions": "box", "action_sizes": (2,), **BOUNDS},
+        {"critics": 2},
+        {**OTHERS["sac"], "critics": -1},
     ],
 )
 def test_a_network_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
@@ -220,6 +228,27 @@ def test_a_config_that_does_not_fit_is_refused(wrong: dict[str, Any], tmp_path: 
     folder = save_folder(network(), tmp_path / "m", **wrong)
     with pytest.raises(InvalidModelError):
         graphs.open_session(folder, HEAD)
+
+
+@pytest.mark.parametrize("critics", [3, 17, True, "two"])
+def test_critics_that_are_not_there_are_refused(critics: Any, tmp_path: Path) -> None:
+    folder = save_folder(network(**OTHERS["sac-with-critics"]), tmp_path / "m", critics=critics)
+    with pytest.raises(InvalidModelError):
+        graphs.open_session(folder, HEAD)
+
+
+def test_critics_judge_the_action_that_chance_made(tmp_path: Path) -> None:
+    found = network(**OTHERS["sac-with-critics"])
+    session, given = open_graph(found, tmp_path / "m"), feeds(found.config, 4)
+    noise = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    told = session.run({**given, "noise": noise})
+    assert found.critics is not None
+    with torch.inference_mode():
+        seen = found.normalised(torch.from_numpy(given["observation"]))
+        done = (torch.from_numpy(told["action"]) - found.shift) / found.scale
+        judged = found.critics(seen, done).amin(0)
+    np.testing.assert_allclose(told["value"], judged.numpy(), rtol=1e-4, atol=1e-4)
+    assert not np.allclose(told["value"], session.run(given)["value"], atol=1e-3)
 
 
 def test_network_and_graph_speak_of_the_same() -> None:

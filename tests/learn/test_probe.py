@@ -364,6 +364,7 @@ def test_batches_hold_every_text_once() -> None:
         ({"dtype": "bf16"}, UsageError, "reads in fp32"),
         ({"settings": {"search": 4}}, UsageError, "finds its settings on the validation split"),
         ({"model": MODELS / "gpt2-base"}, UnsupportedModelError, "a model that writes"),
+        ({"model": MODELS / "bart-base"}, UnsupportedModelError, "is a 'bart'; for text-class"),
         ({"model": MODELS / "nothing"}, ModelNotFoundError, "no such folder"),
     ],
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import off_policy
 import pytest
 import torch
+from off_policy import assert_goes_on_alike, learnt
 from small_environments import Corridor, EndedPush, Follow, SteadyPush, config, made
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
@@ -22,16 +22,7 @@ QUICK = {"batch_size": 32, "learning_starts": 100, "learning_rate": 3e-3, "tau":
 
 
 def learner(source: Any, folder: Path, *, limit: int | None = None, **given: Any) -> SAC:
-    settings = {**QUICK, **given}
-    environments = made(source, folder, settings.get("num_environments", 1), limit=limit)
-    return SAC(environments, config(environments, "sac"), settings, seed=1)
-
-
-def learnt(algorithm: SAC) -> SAC:
-    while algorithm.steps < algorithm.total_steps:
-        numbers = algorithm.iterate()
-        assert all(np.isfinite(one) for one in numbers.values())
-    return algorithm
+    return off_policy.learner(SAC, source, folder, {**QUICK, **given}, limit=limit)
 
 
 def test_it_learns_what_to_do_in_the_environments_unit(tmp_path: Path) -> None:
@@ -42,8 +33,14 @@ def test_it_learns_what_to_do_in_the_environments_unit(tmp_path: Path) -> None:
     assert algorithm.updates == 1900
     seen = torch.tensor([[0.2], [1.0], [1.8]])
     with torch.inference_mode():
-        (action,) = algorithm.policy()(seen)
+        action, value = algorithm.policy()(seen)
     assert action[:, 0].tolist() == pytest.approx([0.4, 2.0, 3.6], abs=0.3)
+    # Nothing is lost by what it does.
+    assert value.tolist() == pytest.approx([0.0] * 3, abs=0.3)
+    with torch.inference_mode():
+        done = (action - algorithm.network.shift) / algorithm.network.scale
+        judged = algorithm.critics(algorithm.network.normalised(seen), done)
+    assert torch.allclose(value, judged.amin(0), atol=1e-5)
     earned = [one for _, one, _ in algorithm.episodes]
     assert len(earned) == 40
     assert np.mean(earned[-5:]) > 2 * np.mean(earned[:5]) / 3 + 1
@@ -58,23 +55,15 @@ def test_a_time_limit_is_no_end(tmp_path: Path, source: Any, worth: float) -> No
     learnt(algorithm)
     with torch.inference_mode():
         value = algorithm.critics(algorithm.network.normalised(torch.ones(1, 1)), torch.zeros(1, 1))
+        told = algorithm.policy()(torch.ones(1, 1))[1]
     assert value.flatten().tolist() == pytest.approx([worth, worth], rel=0.1)
+    assert float(told) == pytest.approx(worth, rel=0.1)
 
 
 def test_resumed_it_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     given: dict[str, Any] = {"total_steps": 1000, "replay_size": 300, "limit": 40}
     given["updates_per_step"] = 0.3
-    first = learner(Follow, tmp_path, **given)
-    first.iterate()
-    tensors, plain = copy.deepcopy(first.state())
-    learnt(first)
-    second = learner(Follow, tmp_path, **given)
-    second.restore(tensors, json.loads(json.dumps(plain)))
-    learnt(second)
-    (one, plain_one), (two, plain_two) = first.state(), second.state()
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    assert json.loads(json.dumps(plain_one)) == json.loads(json.dumps(plain_two))
+    assert_goes_on_alike(lambda: learner(Follow, tmp_path, **given))
 
 
 def test_densities_are_those_of_a_squashed_normal(tmp_path: Path) -> None:

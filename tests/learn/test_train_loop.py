@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import types
@@ -679,6 +680,30 @@ def test_a_file_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     quiet.step(1, 2, 1, 1, 0.5, 1)
     quiet.note("nothing")
     assert stream.getvalue() == before
+
+
+@pytest.mark.parametrize(
+    ("epochs", "each", "lines"),
+    [
+        (3, 1, [100, 200, 300]),
+        (100, 1, [3, *range(33, 300, 30), 300]),
+        (4, 25, [3, 78, 153, 228, 300]),
+        (1, 100, [3, 300]),
+    ],
+)
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_frequent_validations_do_not_fill_the_screen(
+    epochs: int, each: int, lines: list[int], stream: type[io.StringIO]
+) -> None:
+    written = stream()
+    shown = Progress(stream=written)
+    per_epoch = 300 // epochs
+    for one in range(1, 301):
+        shown.step(one, 300, (one - 1) // per_epoch + 1, epochs, 0.5, 32)
+        if one % (per_epoch // each) == 0:
+            shown.validated(one, "crps", 1 / one, better=True)
+    told = re.findall(r"step (\d+): crps", written.getvalue())
+    assert [int(one) for one in told] == lines
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: Any) -> None:

@@ -15,7 +15,9 @@ pytest.importorskip("gymnasium")
 
 import kills
 import torch
+from misbehaving import Remembering, Walk
 from policy_child import SMALL
+from safetensors.numpy import load_file
 from test_train_kills import Done, Trainings
 
 import silmu
@@ -96,6 +98,32 @@ def test_it_learns(tmp_path: Path) -> None:
         lengths.append(length)
     # By chance a pole stands for some twenty steps.
     assert np.mean(lengths) > 150
+
+
+def test_a_model_knows_that_its_environment_is_made_anew(tmp_path: Path) -> None:
+    for source, is_fresh in ((Remembering, True), (Walk, False)):
+        run = train(tmp_path / source.__name__, data=source)
+        assert silmu.pipeline(model=str(run.model)).processor.fresh is is_fresh
+
+
+def test_the_value_of_sac_is_what_its_critics_tell(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "sac")
+    act = silmu.pipeline(model=str(run.model))
+    seen = np.array([0.5, -0.8, 1.0], np.float32)
+    told = act(seen, value=True)
+    weights = load_file(run.model / "model.safetensors")
+    action = (told["action"] - weights["shift"]) / weights["scale"]
+    x = np.clip((seen - weights["mean"]) / weights["deviation"], -10, 10)
+    worth: list[float] = []
+    for critic in range(2):
+        y = np.concatenate([x, action])
+        for layer in (0, 2, 4):
+            name = f"critics.critics.{critic}.{layer}"
+            y = weights[f"{name}.weight"] @ y + weights[f"{name}.bias"]
+            y = np.maximum(y, 0) if layer < 4 else y
+        worth.append(float(y[0]))
+    assert told["value"] == pytest.approx(min(worth), rel=1e-5, abs=1e-5)
+    assert worth[0] != worth[1]
 
 
 def test_the_same_seed_gives_the_same_policy(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ import policy_models as models
 import silmu
 from policy_models import CART, TWO
 from silmu import cli
-from silmu.runtime.policy import Frames, PolicyProcessor
-from silmu.runtime.spaces import of_gymnasium
+from silmu.runtime.folder import Folder
+from silmu.runtime.memory import Frames
+from silmu.runtime.policy import PolicyProcessor
+from silmu.runtime.space_forms import of_gymnasium
 from silmu.steps.collect.environments import collect
 from silmu.steps.train.reinforcement.environments import Environments
 
@@ -59,6 +61,12 @@ class Belt:
 class Seen(Belt):
     def render(self):
         return np.full((50, 60, 3), 15 * self.step_number, np.uint8)
+
+
+class Tired(Seen):
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float(self.step_number > self.episode), *rest
 
 
 class Odd(Belt):
@@ -161,6 +169,29 @@ def test_a_time_limit_and_settings_of_the_environment(run: Run, cart: str, own: 
     unknown = run(cart, "--env", "CartPole-v1", "--set", 'kwargs={"colour": 3}')
     assert (unknown.code, unknown.out) == (2, "")
     assert "CartPole-v1 cannot be made with colour=3" in unknown.err
+
+
+def test_an_environment_that_its_reset_leaves_changed(run: Run, tmp_path: Path, own: Path) -> None:
+    """It earns less in each episode, unless each has an environment newly made."""
+    environment = collect(f"{own}:Tired", tmp_path / "1-dataset")
+    assert environment.fresh
+    shapes = (environment.observation, environment.action)
+    old = models.write(tmp_path / "old", PolicyProcessor(*shapes))
+    new = models.write(tmp_path / "new", PolicyProcessor(*shapes, fresh=True))
+    assert PolicyProcessor.open(Folder(Path(new), "new")).fresh
+    given = ("--env", f"{own}:Tired", "--episodes", "3", "--json")
+    video = ("--video", tmp_path / "seen.png")
+
+    def returns(model: str, *more: str | Path) -> list[float]:
+        lines = run(model, *given, *more).out.splitlines()
+        return [json.loads(line)["return"] for line in lines[:-1]]
+
+    assert returns(old) == [11.0, 10.0, 9.0]
+    assert returns(new) == returns(new, *video) == [11.0, 11.0, 11.0]
+    assert returns(old, "--set", "fresh=true") == [11.0, 11.0, 11.0]
+    assert returns(new, "--set", "fresh=false") == [11.0, 10.0, 9.0]
+    assert len(frames_of(tmp_path / "seen.png")) == 39
+    assert "fresh is 3" in run(old, *given, "--set", "fresh=3").err
 
 
 # ── video ──────────────────────────────────────────────────────────────────────────────────────

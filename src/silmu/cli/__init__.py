@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from silmu import __version__
+from silmu.cli import _streams
 from silmu.errors import Interrupted, SilmuError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def tell(message: str) -> None:
 def answer(line: str) -> None:
     """A line of what was asked for."""
     # At once, because who reads may be waiting for it before asking the next.
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    stream = _streams.answers()
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def verbs() -> list[str]:

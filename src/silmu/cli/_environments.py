@@ -1,80 +1,24 @@
-"""What a policy is asked: observations as JSON, or whole episodes of an environment."""
+"""Whole episodes of an environment, in which a policy acts by itself."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
-from silmu.cli import DONE, _video, _words, answer, tell
-from silmu.cli._asked import Asked, Pairs, lines_of_stdin
+from silmu.cli import DONE, _streams, _video, _words, answer, tell
 from silmu.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from silmu.cli._rows import Block, Source
+    from silmu.cli._asked import Asked
     from silmu.runtime.animation import Animation
-    from silmu.runtime.policy import PolicyProcessor
     from silmu.runtime.spaces import Space
 
 EPISODES = 5
 LONGEST = 10_000
 """Steps of an episode that neither the environment nor a setting ends."""
-
-
-@final
-class Observations(Asked):
-    """Observations, one a text: JSON of the environment's shape.
-
-    Args:
-        pipe: the pipeline.
-        settings: what it is asked.
-        data: what --data names.
-
-    Raises:
-        UsageError: --data names something.
-    """
-
-    tells_json = True
-
-    def __init__(self, pipe: Any, settings: Mapping[str, Any], *, data: str | None = None) -> None:
-        super().__init__(pipe, settings)
-        if data is not None:
-            raise _no_rows()
-
-    def of_texts(self, texts: Sequence[str]) -> Pairs:
-        """JSON, in order: to a policy with a memory they are one episode."""
-        for text in texts:
-            for line in _lines() if text == "-" else (text,):
-                given = line if isinstance(line, InputError) else _parsed(line)
-                yield None, given
-
-    def expect(self, source: Source) -> None:
-        """No rows of a file are observations."""
-        raise _no_rows()
-
-    def of_block(self, block: Block) -> Pairs:
-        """As `expect`."""
-        raise _no_rows()
-
-    def rows_at_once(self, columns: int) -> int:
-        """As `expect`."""
-        raise _no_rows()
-
-    def given(self, block: Block) -> Any:
-        """As `expect`."""
-        raise _no_rows()
-
-    def alone(self, given: Any) -> Iterable[Any]:
-        """As `expect`."""
-        raise _no_rows()
-
-    def answered(self, given: Any, settings: Mapping[str, Any]) -> list[Any]:
-        """As `expect`."""
-        raise _no_rows()
 
 
 @final
@@ -120,8 +64,9 @@ def play(args: argparse.Namespace, settings: dict[str, Any], opened: Callable[..
 
     Args:
         args: env, episodes, video, seed and json as the flags have them.
-        settings: of `--set`: `deterministic`, `max_episode_steps`, and `kwargs`, what the
-            environment is made with.
+        settings: of `--set`: `deterministic`; `max_episode_steps` and `kwargs`, as training takes
+            them; `fresh`, whether each episode has an environment newly made, as in the training
+            unless given.
         opened: opens the pipeline with the settings that are left.
 
     Raises:
@@ -129,37 +74,106 @@ def play(args: argparse.Namespace, settings: dict[str, Any], opened: Callable[..
         InputError: it misbehaves; what was seen until then is in the video.
         MissingExtraError: gymnasium, or a package of the environment, is missing.
     """
-    limit, made_with = _limits(settings)
+    from silmu.steps.collect import environments
+
+    names = ("max_episode_steps", "kwargs")
+    wanted = environments.checked({n: settings.pop(n) for n in names if n in settings})
+    is_fresh = settings.pop("fresh", None)
+    if not isinstance(is_fresh, bool | None):
+        raise UsageError(f"fresh is {is_fresh!r}; it must be true or false")
     pipe = opened(args, settings).pipe
     if pipe.rows != "environment":
         raise UsageError(
             f"--env names `{args.env}`; it is for policies, and this model is for {pipe.task}",
             hint="leave it out",
         )
-    from silmu.steps.collect.environments import close, making
-
     pipe([], **settings)  # says if a setting is wrong
-    environment = _video.made(args.env, made_with, is_seen=args.video is not None)
-    with ExitStack() as stack:
-        stack.callback(close, environment)
-        _check_spaces(args.env, environment, pipe.processor)
-        animation = None if args.video is None else _video.animation_of(args.env, environment)
-        limit = limit or making.time_limit(environment) or LONGEST
+    is_fresh = pipe.processor.fresh if is_fresh is None else is_fresh
+    with _streams.only_answers():
+        stage = Stage(args.env, wanted["kwargs"], is_seen=args.video is not None, is_fresh=is_fresh)
         try:
-            _play(args, pipe, settings, environment, limit, animation)
+            stage.open(pipe.processor.check)
+            limit = wanted["max_episode_steps"] or stage.limit
+            _play(args, pipe, settings, stage, limit)
         finally:
-            if animation is not None and args.video is not None:
-                _video.write(Path(args.video), animation)
+            stage.close()
+            if stage.animation is not None:
+                _video.write(Path(args.video), stage.animation)
     return DONE
 
 
+@final
+class Stage:
+    """Where episodes are played: an environment, and what is seen of it.
+
+    Args:
+        name: of the environment.
+        made_with: its `kwargs`.
+        is_seen: whether there will be a video.
+        is_fresh: whether each episode has an environment newly made.
+    """
+
+    def __init__(
+        self, name: str, made_with: Mapping[str, Any], *, is_seen: bool, is_fresh: bool
+    ) -> None:
+        self.animation: Animation | None = None
+        self._name, self._made_with = name, made_with
+        self._is_seen, self._is_fresh = is_seen, is_fresh
+        self._is_used = is_seen  # which is tried out beforehand
+        self.environment = self._made()
+
+    def open(self, check: Callable[[str, Space, Space], None]) -> None:
+        """Tries out what can be tried before the first episode.
+
+        Args:
+            check: refuses spaces that are not those of the policy.
+        """
+        from silmu.steps.collect.environments.environment import spaces_of
+
+        check(self._name, *spaces_of(self.environment))
+        if self._is_seen:
+            self.animation = _video.animation_of(self._name, self.environment)
+
+    @property
+    def limit(self) -> int:
+        """Steps after which an episode is cut."""
+        from silmu.steps.collect.environments import making
+
+        return making.time_limit(self.environment) or LONGEST
+
+    def begin(self, seed: int) -> Any:
+        """Begins an episode; what the environment gives then."""
+        from silmu.steps.collect.environments import contract
+
+        if self._is_fresh and self._is_used:
+            self.close()
+            self.environment = self._made()
+        self._is_used = True
+        return contract.tried(self.environment.reset, "reset", seed=seed)
+
+    def step(self, action: Any) -> Any:
+        """What the environment gives after an action."""
+        from silmu.steps.collect.environments import contract
+
+        return contract.tried(self.environment.step, "step", action)
+
+    def film(self, *, is_last: bool = False) -> None:
+        """Takes a frame, if there is a video."""
+        if self.animation is not None:
+            self.animation.take(self.environment.render, is_last=is_last)
+
+    def close(self) -> None:
+        """Lets the environment go."""
+        from silmu.steps.collect.environments import close
+
+        close(self.environment)
+
+    def _made(self) -> Any:
+        return _video.made(self._name, self._made_with, is_seen=self._is_seen)
+
+
 def _play(
-    args: argparse.Namespace,
-    pipe: Any,
-    settings: Mapping[str, Any],
-    environment: Any,
-    limit: int,
-    animation: Animation | None,
+    args: argparse.Namespace, pipe: Any, settings: Mapping[str, Any], stage: Stage, limit: int
 ) -> None:
     """All episodes, each told when it is over."""
     import numpy as np
@@ -173,8 +187,7 @@ def _play(
         def act(observation: Any) -> Any:
             return pipe(observation, **settings)["action"]
 
-        space = pipe.processor.observation
-        done = _episode(act, environment, space, number, seed, limit, animation)
+        done = _episode(act, stage, pipe.processor.observation, number, seed, limit)
         returns.append(done.total)
         if args.json:
             told = {"episode": number, "return": done.total, "length": done.length}
@@ -188,18 +201,12 @@ def _play(
     else:
         ends = f" (lowest {min(returns):.6g}, highest {max(returns):.6g})"
         answer(f"mean return {mean:.6g}{ends if len(returns) > 1 else ''}")
-    if animation is not None and animation.is_full and not args.quiet:
-        tell(f"warning: the video ends after {len(animation):,} frames")
+    if stage.animation is not None and stage.animation.is_full and not args.quiet:
+        tell(f"warning: the video ends after {len(stage.animation):,} frames")
 
 
 def _episode(
-    act: Callable[[Any], Any],
-    environment: Any,
-    space: Space,
-    number: int,
-    seed: int,
-    limit: int,
-    animation: Animation | None,
+    act: Callable[[Any], Any], stage: Stage, space: Space, number: int, seed: int, limit: int
 ) -> Episode:
     """One episode from its beginning to its end."""
     from silmu.steps.collect.environments import contract
@@ -207,94 +214,17 @@ def _episode(
     total, step, action = 0.0, 0, None
     ended = cut = False
     try:
-        observation = contract.of_reset(_tried(environment.reset, "reset", seed=seed), space)
+        observation = contract.of_reset(stage.begin(seed), space)
         while not (ended or cut):
-            if animation is not None:
-                animation.take(environment.render)
+            stage.film()
             action, step = act(observation), step + 1
-            found = _tried(environment.step, "step", action)
-            observation, reward, ended, cut = contract.of_step(found, space)
+            observation, reward, ended, cut = contract.of_step(stage.step(action), space)
             total += reward
             cut = not ended and (cut or step >= limit)
-        if animation is not None:
-            animation.take(environment.render, is_last=True)
+        stage.film(is_last=True)
     except contract.Breach as breach:
         raise InputError(
             f"the environment misbehaves at {breach.at(step, number, action).message}",
             hint=f"{breach.cure}; `silmu check reinforcement-learning --data ENV` tells all",
         ) from breach
     return Episode(total, step, cut)
-
-
-def _tried(call: Callable[..., Any], name: str, *given: Any, **named: Any) -> Any:
-    """What the environment's own code gives; what it raises as a breach of its contract."""
-    from silmu.steps.collect.environments import contract
-
-    try:
-        return call(*given, **named)
-    except Exception as error:
-        raise contract.failed(error, name) from error
-
-
-def _limits(settings: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
-    """The time limit and what the environment is made with, taken out of the settings."""
-    limit, made_with = settings.pop("max_episode_steps", None), settings.pop("kwargs", {})
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise UsageError(f"max_episode_steps is {limit!r}; it must be a whole number from 1 on")
-    if not isinstance(made_with, dict):
-        raise UsageError(
-            f"kwargs is {made_with!r}; it must be a JSON object",
-            hint="""such as --set 'kwargs={"gravity": -5.0}'""",
-        )
-    return limit, cast("dict[str, Any]", made_with)
-
-
-def _check_spaces(name: str, environment: Any, own: PolicyProcessor) -> None:
-    """Refuses an environment that shows or takes something else than that of the training."""
-    from silmu.runtime.spaces import of_gymnasium
-
-    seen = of_gymnasium(environment.observation_space)
-    takes = of_gymnasium(environment.action_space, "action")
-    if _form(seen) != _form(own.observation):
-        raise UsageError(
-            f"`{name}` shows {seen}, and the policy was trained on {own.observation}",
-            hint="give the environment of its training, or one that shows the same",
-        )
-    if takes != own.action:
-        raise UsageError(
-            f"`{name}` takes {takes}, and the policy gives {own.action}",
-            hint="give the environment of its training, or one that takes the same",
-        )
-
-
-def _form(space: Space) -> dict[str, Any]:
-    """A space without its bounds, which no observation is held to."""
-    return {k: v for k, v in space.to_plain().items() if k not in ("low", "high")}
-
-
-# ── observations ───────────────────────────────────────────────────────────────────────────────
-
-
-def _lines() -> Iterator[str | InputError]:
-    """The lines of stdin that hold something."""
-    return (one for one in lines_of_stdin() if isinstance(one, InputError) or one.strip())
-
-
-def _parsed(text: str) -> Any:
-    try:
-        given: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        given = None
-    if isinstance(given, list | int | float):
-        return cast("Any", given)
-    return InputError(
-        f"`{text.strip():.40}` is neither a number nor a JSON array",
-        hint="an observation is a number, or such as [0.1, 0.2, 0.3, 0.4]",
-    )
-
-
-def _no_rows() -> UsageError:
-    return UsageError(
-        "--data names a file, and a policy is asked with observations or an environment",
-        hint="give observations as JSON, `-` to read them from stdin, or --env ID",
-    )

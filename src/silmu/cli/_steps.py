@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from silmu.cli import _flags, tell
+from silmu.cli import _flags, _streams, tell
 
 if TYPE_CHECKING:
     from silmu.run import Run
@@ -41,25 +41,26 @@ def go(args: argparse.Namespace, until: str, **own: Any) -> Run:
     """
     from silmu import run
 
-    return run.train(
-        args.task,
-        data=args.data,
-        input=args.input,
-        target=args.target,
-        group=args.group,
-        time=args.time,
-        network=args.network,
-        budget=args.budget,
-        output=args.output,
-        config=args.config,
-        device=args.device,
-        dtype=args.dtype,
-        seed=args.seed,
-        settings=_flags.settings(args.set),
-        until=until,
-        quiet=args.quiet,
-        **own,
-    )
+    with _streams.only_answers():
+        return run.train(
+            args.task,
+            data=args.data,
+            input=args.input,
+            target=args.target,
+            group=args.group,
+            time=args.time,
+            network=args.network,
+            budget=args.budget,
+            output=args.output,
+            config=args.config,
+            device=args.device,
+            dtype=args.dtype,
+            seed=args.seed,
+            settings=_flags.settings(args.set),
+            until=until,
+            quiet=args.quiet,
+            **own,
+        )
 
 
 def is_done(args: argparse.Namespace, folder: str) -> bool:

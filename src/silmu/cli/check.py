@@ -23,15 +23,13 @@ code is 1 if something is wrong; a note leaves it at 0.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import secrets
-import sys
 from typing import TYPE_CHECKING, Any
 
 from silmu import extras, registry, store
-from silmu.cli import DONE, NO, _flags, answer, tell
+from silmu.cli import DONE, NO, _flags, _streams, answer, tell
 from silmu.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +108,7 @@ def _environment(args: argparse.Namespace, task: str, settings: dict[str, Any]) 
     extras.require("rl")
     from silmu.steps.collect import environments
 
-    with contextlib.redirect_stdout(sys.stderr):  # what the environment itself prints
+    with _streams.only_answers():
         findings = environments.check(args.data, settings=settings)
     found = [dataclasses.asdict(finding) for finding in findings]
     if args.json:

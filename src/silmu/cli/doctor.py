@@ -10,6 +10,8 @@ import importlib
 import json
 import os
 import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,16 @@ def _caches() -> dict[str, dict[str, Any]]:
     from silmu.runtime import hub
 
     folders = {"hub": hub.cache_folder(), "graphs": graphs.cache_folder()}
-    return {name: {"path": str(path), "bytes": _size(path)} for name, path in folders.items()}
+    found: dict[str, dict[str, Any]] = {
+        name: {"path": str(path), "bytes": _size(path)} for name, path in folders.items()
+    }
+    kept = graphs.kept_in_cache()
+    useless = [path for path, why in kept if why]
+    found["graphs"] |= {
+        "graphs": len(kept),
+        "useless": {"graphs": len(useless), "bytes": sum(map(_size, useless))},
+    }
+    return found
 
 
 def _size(folder: Path) -> int:
@@ -121,8 +132,7 @@ def _told(found: dict[str, Any]) -> str:
         rows.append(("engine", f"{engine['name']} on {engine['cores']} cores"))
         rows.append(("providers", ", ".join(engine["providers"])))
         for name in caches:
-            size = f"{caches[name]['bytes'] / 1e6:,.1f} MB"
-            rows.append((f"{name} cache", f"{caches[name]['path']} ({size})"))
+            rows.append((f"{name} cache", f"{caches[name]['path']} ({_told_size(caches[name])})"))
         asked = "HF_HUB_OFFLINE keeps from asking it" if hub["offline"] else "asked when needed"
         rows.append(("hub", f"{hub['endpoint']}, {asked}, {'a' if hub['token'] else 'no'} token"))
     for extra, lacking in found["extras"].items():
@@ -130,7 +140,29 @@ def _told(found: dict[str, Any]) -> str:
         rows.append((f"extra {extra}", install if lacking else "installed"))
     width = max(len(name) for name, _ in rows) + 2
     lines = [f"{name:{width}}{text}" for name, text in rows]
+    if found["caches"] and found["caches"]["graphs"]["bytes"]:
+        path = Path(found["caches"]["graphs"]["path"])
+        lines += ["", f"`{_removal(path)}` frees the graphs; each is built again when asked for"]
     if found["missing"]:
         lines += ["", "missing, and needed:", *(f"  {line}" for line in found["missing"])]
         lines += ["", "`pip install --force-reinstall silmu` brings what is missing"]
     return "\n".join(lines)
+
+
+def _told_size(cache: dict[str, Any]) -> str:
+    """How large a cache is, and how much of it is of no use here."""
+    told = f"{cache['bytes'] / 1e6:,.1f} MB"
+    if count := cache.get("graphs"):
+        told += f", {count:,} graph{'s' * (count > 1)}"
+    if useless := cache.get("useless", {}).get("graphs"):
+        size = f"{cache['useless']['bytes'] / 1e6:,.1f} MB"
+        told += f"; {useless:,} of them, {size}, of models that are gone, of another engine or "
+        told += "processor, or damaged"
+    return told
+
+
+def _removal(folder: Path) -> str:
+    """The command that removes a folder here."""
+    if sys.platform == "win32":
+        return f'rmdir /s /q "{folder}"'
+    return f"rm -r {shlex.quote(str(folder))}"

@@ -3,6 +3,7 @@
   silmu evaluate runs/reviews-text-classification-1/4-model
   silmu evaluate runs/reviews-text-classification-1/4-model --data newer.csv
   silmu evaluate MODEL --data newer.csv --set fail_under=accuracy:0.8,f1_macro:0.75
+  silmu evaluate MODEL --data Pendulum-v1 --set 'kwargs={"g": 5.0}' --set max_episode_steps=500
 
 With `fail_under` the exit code is 1 if a metric is below what is asked of it.
 """
@@ -13,13 +14,15 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from silmu.cli import DONE, NO, _flags, _steps, answer, tell
+from silmu.cli import DONE, NO, _flags, _steps, _streams, answer, tell
 from silmu.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from silmu.steps.evaluate.report import Report
 
 SETTINGS = ("fail_under", "query")
+OF_ENVIRONMENTS = ("kwargs", "max_episode_steps", "deterministic")
+"""Settings of an environment that --data names, as training takes them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,22 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates, tells, and compares with what is asked of the metrics."""
     settings = _flags.settings(args.set)
-    if unknown := [name for name in settings if name not in SETTINGS]:
+    known = (*SETTINGS, *OF_ENVIRONMENTS)
+    if unknown := [name for name in settings if name not in known]:
         raise UnknownNameError(
-            f"evaluate has no setting `{unknown[0]}`; there are {', '.join(SETTINGS)}"
+            f"evaluate has no setting `{unknown[0]}`; there are {', '.join(known)}"
         )
     floors = _floors(settings.get("fail_under"))
 
     from silmu import run as running
 
-    report = running.evaluate(
-        args.model,
-        data=args.data,
-        query=settings.get("query"),
-        input=args.input,
-        target=args.target,
-        output=args.output,
-    )
+    with _streams.only_answers():
+        report = running.evaluate(
+            args.model,
+            data=args.data,
+            query=settings.get("query"),
+            input=args.input,
+            target=args.target,
+            output=args.output,
+            settings={name: settings[name] for name in OF_ENVIRONMENTS if name in settings},
+        )
     below = _below(report, floors)
     values = report.to_dict()
     if args.json:

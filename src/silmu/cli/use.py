@@ -34,6 +34,9 @@ A policy takes observations, one a line, or acts in an environment by itself:
 
   silmu use MODEL '[0.01, -0.02, 0.03, 0.04]'
   silmu use MODEL --env CartPole-v1 --episodes 5 --video out.webp
+  silmu use MODEL --env Pendulum-v1 --set 'kwargs={"g": 5.0}' --set max_episode_steps=100
+
+The environment is made as training has it made; --set fresh=true makes a new one for each episode.
 
 A cell that looks like none of the training is told in `flags`, beside the answer; --set odd=error
 refuses its row instead, and odd=impute takes it for missing.
@@ -114,6 +117,7 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
     import silmu
     from silmu import registry
     from silmu.cli._images import Images
+    from silmu.cli._observations import Observations
     from silmu.cli._series import Series
     from silmu.cli._table import Table
     from silmu.cli._texts import Texts
@@ -143,7 +147,7 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
     if pipe.rows == "series":
         return Series(pipe, settings, names, args.input)
     if pipe.rows == "environment":
-        return _environments.Observations(pipe, settings, data=getattr(args, "data", None))
+        return Observations(pipe, settings, data=getattr(args, "data", None))
     declared = registry.pipelines().get(pipe.task)
     fields = tuple(declared.constants.get("FIELDS", ())) if declared else ()
     return Texts(pipe, settings, fields, args.input)

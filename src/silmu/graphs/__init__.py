@@ -3,8 +3,9 @@
 One file a family; it declares MODEL_TYPES (the `model_type` values of config.json that it builds),
 HEADS (what it can end in, and the tensor that proves that the checkpoint was trained for it, or
 the tensors of which one does) and PREFIX (what the checkpoint puts before the body's names, if the
-body is part of a larger model; `{model_type}` in it stands for which of the family it is); and
-DTYPES, if not in all of ours; and PACKED, if the engine packs its matrices.
+body is part of a larger model; `{model_type}` in it stands for which of the family it is);
+DTYPES, if not in all of ours; PACKED, if the engine packs its matrices; and ONLY_USED, if no
+training goes on from it.
 
 A graph is built once for a model, a head, a precision, an engine and a machine, and kept in the
 cache; the key is made of what it was built from, so a changed file makes a new one, which takes the
@@ -99,7 +100,7 @@ def open_session(
     kind = dtype if on_cpu else f"{dtype}-{device.type}"
     cached = place(folder, head, kind, session.machine())
     if not is_there(cached):
-        meta = {"model": str(folder.path), "machine": session.machine()}
+        meta = {"model": str(folder.path.resolve()), "machine": session.machine()}
         _build(folder, head, cached, meta, dtype, compiled=on_cpu)
         remove_older(cached, meta)
     return session.Session(cached / GRAPH, device=device, at_once=dtype != "fp32")
@@ -116,7 +117,7 @@ def open_layers(folder: Folder, head: str) -> session.Session:
     """
     cached = place(folder, head, LAYERS, session.machine())
     if not is_there(cached):
-        meta = {"model": str(folder.path), "machine": session.machine()}
+        meta = {"model": str(folder.path.resolve()), "machine": session.machine()}
         _build(folder, head, cached, meta, "fp32", compiled=True, shows=True)
         remove_older(cached, meta)
     return session.Session(cached / GRAPH)
@@ -238,7 +239,10 @@ def is_there(cached: Path) -> bool:
 
 
 def remove_older(newest: Path, meta: dict[str, str]) -> None:
-    """Removes graphs that this one supersedes: of the same folder as it was before, same head."""
+    """Removes graphs that this one supersedes: of the same folder as it was before, same head.
+
+    With them go those of models that are gone, and damaged ones.
+    """
     stem = newest.name.rpartition("-")[0]
     for other in newest.parent.glob(f"{glob.escape(stem)}-*"):
         # Another process may hold it open, which Windows does not forgive, or be removing it too.
@@ -246,6 +250,17 @@ def remove_older(newest: Path, meta: dict[str, str]) -> None:
             is_kin = other != newest and other.name.rpartition("-")[0] == stem
             if is_kin and store.verify(other, quick=True).meta == meta:
                 store.remove(other)
+    from silmu.graphs import _kept
+
+    _kept.remove_gone(newest.parent, session.machine())
+
+
+def kept_in_cache() -> list[tuple[Path, str]]:
+    """What the cache keeps: folders, and of each why it is of no use here, or ""."""
+    from silmu.graphs import _kept
+
+    found = _kept.kept(cache_folder(), session.machine())
+    return [(one.path, one.why) for one in found]
 
 
 def choose_dtype(folder: Folder, dtype: str, engine: str = ONNXRUNTIME) -> str:
@@ -323,7 +338,7 @@ def _open_openvino(
     machine = f"{openvino.ENGINE} {session.machine()}"
     cached = place(folder, head, f"{OPENVINO}-{dtype}", machine)
     if not is_there(cached):
-        meta = {"model": str(folder.path), "machine": machine}
+        meta = {"model": str(folder.path.resolve()), "machine": machine}
         _build_openvino(folder, head, cached, meta, dtype)
         remove_older(cached, meta)
     return openvino.OpenVinoSession(cached / XML, cached / PORTS, dtype=dtype)

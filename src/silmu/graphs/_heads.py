@@ -26,12 +26,20 @@ def token_labels(graph: Graph, x: Value, name: str, hidden: int, labels: int) ->
     graph.output("logits", logits, ["rows", "tokens", labels])
 
 
-def two_layers(graph: Graph, config: Config, x: Value, hidden: int, *, activation: str) -> None:
+def two_layers(
+    graph: Graph,
+    config: Config,
+    x: Value,
+    hidden: int,
+    *,
+    activation: str,
+    name: str = "classifier",
+) -> None:
     """The head that RoBERTa classifies texts with: (rows, hidden) -> a logit for each label."""
     labels = config.num_labels
-    x = graph.dense(x, "classifier.dense", inner=hidden, outer=hidden)
+    x = graph.dense(x, f"{name}.dense", inner=hidden, outer=hidden)
     x = graph.activate(activation, x)
-    logits = graph.dense(x, "classifier.out_proj", inner=hidden, outer=labels)
+    logits = graph.dense(x, f"{name}.out_proj", inner=hidden, outer=labels)
     graph.output("logits", logits, ["rows", labels])
 
 

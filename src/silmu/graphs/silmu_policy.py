@@ -5,7 +5,8 @@ with a memory `state` (rows, hidden), zeros where an episode begins. Out come
 
 - `action`: logits (rows, choices), of several choices side by side; of a box the action itself,
   (rows, size), in the environment's unit and, but of `sac`, not yet cut to its bounds;
-- `value` (rows,): the return that is expected from here, where the network tells one;
+- `value` (rows,): the return that is expected from here, where the network tells one; in `sac`
+  after this action, and with what its entropy is worth;
 - `next_state` (rows, hidden).
 
 A box that shall not be the likeliest but drawn is asked for with `noise` (rows, size), numbers of
@@ -54,7 +55,8 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
         g.output("next_state", found, ["rows", size])
     is_box = config.choice("actions", "", _ACTIONS) == "box"
     told = _layer(g, "head", found, size, outputs * (1 + (algorithm == "sac")))
-    g.output("action", _boxed(g, told, algorithm, outputs) if is_box else told, ["rows", outputs])
+    told = _drawn(g, told, algorithm, outputs) if is_box else told
+    g.output("action", _in_unit(g, told, outputs) if is_box else told, ["rows", outputs])
     if algorithm == "dqn":
         best = g.node("ReduceMax", told, g.constant([1]), keepdims=0)
         g.output("value", best, ["rows"])
@@ -63,14 +65,35 @@ def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
         value = g.node("Squeeze", _layer(g, "value_head", own, size, 1), g.constant([1]))
         value = g.node("Mul", value, g.weight("value_scale", shape=()))
         g.output("value", value, ["rows"])
+    elif config.values.get("critics"):
+        g.output("value", _judged(g, config, g.node("Concat", x, told, axis=1)), ["rows"])
+
+
+def _judged(g: Graph, config: Config, x: Value) -> Value:
+    """What the critic that tells least tells of an observation and an action, side by side."""
+    size, action = config.size("hidden_size"), sum(config.sizes("action_sizes", ()))
+    activation = config.choice("activation", "", _ACTIVATIONS)
+    layers = config.size("num_layers", most=1024)
+    told: list[Value] = []
+    for i in range(config.size("critics", most=16)):
+        y, inner = x, config.size("observation_size") + action
+        for k in range(layers):
+            name = f"critics.critics.{i}.{2 * k}"
+            y, inner = g.activate(activation, _layer(g, name, y, inner, size)), size
+        told.append(_layer(g, f"critics.critics.{i}.{2 * layers}", y, size, 1))
+    return g.node("Squeeze", g.node("Min", *told), g.constant([1]))
 
 
 def _observed(g: Graph, config: Config) -> Value:
     """An observation on the scale on which it is read."""
     if config.values.get("image") is not None:
-        image: list[int | str] = list(_image(config))
-        x = g.input("observation", "float32", ["rows", *image])
-        return g.node("Div", x, g.constant(255, "float32"))
+        channels, height, width = _image(config)
+        x = g.input("observation", "float32", ["rows", channels, height, width])
+        if not config.flag("normalise", True):
+            return g.node("Div", x, g.constant(255, "float32"))
+        mean, deviation = (g.array(n, shape=(channels, 1, 1)) for n in ("mean", "deviation"))
+        x = g.node("Sub", x, g.table("silmu.mean", 255 * mean))
+        return g.node("Div", x, g.table("silmu.deviation", 255 * deviation))
     size = config.size("observation_size")
     x = g.input("observation", "float32", ["rows", size])
     if not config.flag("normalise", True):
@@ -145,8 +168,8 @@ def _remembered(g: Graph, x: Value, size: int) -> Value:
     return g.node("Squeeze", last, g.constant([0]))
 
 
-def _boxed(g: Graph, told: Value, algorithm: str, size: int) -> Value:
-    """What was told of an action, and chance, in the environment's unit."""
+def _drawn(g: Graph, told: Value, algorithm: str, size: int) -> Value:
+    """What was told of an action, and chance, in the unit in which it is learnt."""
     # Rows of a name of their own: one of zeros stands for as many as there are.
     noise = g.option("noise", "float32", np.zeros((1, size)), ["drawn", size])
     if algorithm == "sac":
@@ -157,7 +180,10 @@ def _boxed(g: Graph, told: Value, algorithm: str, size: int) -> Value:
         logarithms = g.array("log_std", shape=(size,))
         spread = g.table("silmu.spread", np.exp(logarithms))
     told = g.node("Add", told, g.node("Mul", spread, noise))
-    if algorithm == "sac":
-        told = g.node("Tanh", told)
+    return g.node("Tanh", told) if algorithm == "sac" else told
+
+
+def _in_unit(g: Graph, told: Value, size: int) -> Value:
+    """An action in the environment's unit."""
     told = g.node("Mul", told, g.weight("scale", shape=(size,)))
     return g.node("Add", told, g.weight("shift", shape=(size,)))

@@ -23,6 +23,8 @@ from silmu.networks.products import LEAST
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
 
 def stacked(x: Tensor, layers: Sequence[nn.Module], activation: str) -> Tensor:
     """(rows, inner) through linear layers, an activation after each but the last.

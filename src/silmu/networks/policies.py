@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from silmu.errors import UnknownNameError, UsageError
-from silmu.networks.perceptrons import is_small, stacked
+from silmu.networks.perceptrons import ACTIVATIONS, is_small, stacked
+from silmu.networks.values import Critics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 KINDS = ("mlp", "cnn", "gru")
 ALGORITHMS = ("ppo", "dqn", "sac")
 ACTIONS = ("discrete", "multi_discrete", "multi_binary", "box")
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 MODEL_TYPE = "silmu-policy"
@@ -67,7 +67,9 @@ class PolicyConfig:
         hidden_size: numbers in each layer, and of the memory.
         num_layers: of a perceptron's body.
         activation: of a perceptron's body, one of ACTIVATIONS.
-        normalise: whether numbers of an observation are put on a common scale.
+        normalise: whether numbers of an observation, or channels of a picture, are put on a common
+            scale. Of pictures DQN learns none: they stay from 0 to 1.
+        critics: of `sac`, how many tell what its action is worth; 0 where none does.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class PolicyConfig:
     num_layers: int = 2
     activation: str = "tanh"
     normalise: bool = True
+    critics: int = 0
 
     def __post_init__(self) -> None:
         for name, given, allowed in (
@@ -114,6 +117,8 @@ class PolicyConfig:
                 f"algorithm dqn chooses among discrete actions; these are {self.actions}",
                 hint="take algorithm ppo",
             )
+        if self.critics and ((self.algorithm, self.kind) != ("sac", "mlp") or self.critics < 0):
+            raise UsageError(f"{self.critics} critics of {self.algorithm} and {self.kind}")
 
     def _check_observation(self) -> None:
         if (self.image is None) == (self.observation_size < 1):
@@ -172,8 +177,8 @@ def build(config: PolicyConfig) -> Policy:
 class Policy(nn.Module):
     """What is observed to how to act, and how well it goes from here.
 
-    A network of `dqn` tells for each action how well it goes after it, and one of `sac` has no
-    critic of its own: what a policy of these is worth, others tell while it learns.
+    A network of `dqn` tells for each action how well it goes after it, and one of `sac` has critics
+    that tell it of the action that is taken.
 
     >>> config = PolicyConfig(
     ...     kind="mlp", algorithm="ppo", actions="discrete", action_sizes=(2,), observation_size=4
@@ -209,9 +214,11 @@ class Policy(nn.Module):
         )
         self.value_body = _body(config) if has_critic and not is_shared else None
         self.value_head = _orthogonal(nn.Linear(size, 1), 1.0) if has_critic else None
-        if config.normalise and config.image is None:
-            self.register_buffer("mean", torch.zeros(config.observation_size))
-            self.register_buffer("deviation", torch.ones(config.observation_size))
+        if config.normalise:
+            # Of each channel of a picture, whose numbers are from 0 to 1 before.
+            of = (config.observation_size,) if config.image is None else (config.image[0], 1, 1)
+            self.register_buffer("mean", torch.zeros(of))
+            self.register_buffer("deviation", torch.ones(of))
         if config.actions == "box":
             if has_critic:
                 self.log_std = nn.Parameter(torch.zeros(outputs))
@@ -221,6 +228,7 @@ class Policy(nn.Module):
         if has_critic:
             # Rewards are learnt in a unit of their own; what comes out is in the environment's.
             self.register_buffer("value_scale", torch.ones(()))
+        self.critics = Critics(config, config.critics) if config.critics else None
 
     def forward(self, observation: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
         """What the graph of it gives, but for chance: action, value and next state.
@@ -231,10 +239,12 @@ class Policy(nn.Module):
 
         Returns:
             Logits (rows, choices), or in the environment's unit the mean of an action
-            (rows, size); the value (rows,), in `dqn` that of the best action; the next state. What
-            a network does not have is left out.
+            (rows, size); the value (rows,), in `dqn` that of the best action, in `sac` the smallest
+            that a critic tells of this one; the next state. What a network does not have is left
+            out.
         """
-        found, value, after = self.told(observation, state)
+        x = self.normalised(observation)
+        found, value, after = self.read(x, state)
         config = self.config
         if config.algorithm == "dqn":
             value = found.amax(1)
@@ -243,6 +253,7 @@ class Policy(nn.Module):
         if config.actions == "box":
             mean = found[:, : config.num_outputs]
             mean = torch.tanh(mean) if config.algorithm == "sac" else mean
+            value = self.critics(x, mean).amin(0) if self.critics is not None else value
             found = mean * self.scale + self.shift
         return tuple(one for one in (found, value, after) if one is not None)
 
@@ -290,7 +301,9 @@ class Policy(nn.Module):
     def normalised(self, observation: Tensor) -> Tensor:
         """An observation on the scale on which it is read."""
         if self.config.image is not None:
-            return observation.float() / 255
+            if not self.config.normalise:
+                return observation.float() / 255
+            return (observation.float() - 255 * self.mean) / (255 * self.deviation)
         if not self.config.normalise:
             return observation
         x = (observation - self.mean) / self.deviation
@@ -298,7 +311,7 @@ class Policy(nn.Module):
 
 
 class Sight(nn.Module):
-    """(rows, channels, height, width) from 0 to 1 -> (rows, size)"""
+    """(rows, channels, height, width) -> (rows, size)"""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from silmu.networks.policies import ACTIVATIONS
+from silmu.networks.perceptrons import ACTIVATIONS
 
 if TYPE_CHECKING:
     from silmu.networks.policies import PolicyConfig

@@ -151,7 +151,7 @@ def measure(model: Model, tokenizer: Tokenizer) -> list[Measured]:
         }
         for j, one in enumerate(models)
     ]
-    meta = {"model": str(model.folder.path), "machine": machine}
+    meta = {"model": str(model.folder.path.resolve()), "machine": machine}
     with store.new_folder(cached, meta=meta, exist_ok=True) as writer:
         writer.write(RECORD, json.dumps(found).encode())
     graphs.remove_older(cached, meta)

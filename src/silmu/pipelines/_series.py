@@ -23,6 +23,11 @@ NAMES = ("time", "target", "group")
 OWN, PATCHED, DRAWN = "silmu-series", "patchtst", "time_series_transformer"
 """The networks for series; the last one draws trajectories."""
 
+SHOWN = 5
+"""Names that are told."""
+MOST_STRANGERS = 1000
+"""After so many unknown series no more are told of."""
+
 _HEADS = {PATCHED: "student_t", DRAWN: "quantiles"}
 """What those of transformers tell, which config.json has no word for."""
 _SIZES = {
@@ -164,6 +169,36 @@ def refuse_numbers(own: SeriesProcessor) -> None:
         f"{', '.join(f'`{name}`' for name in read)}, which the model was trained on",
         hint=f"give columns: {{{form}}}",
     )
+
+
+def tell_strangers(own: SeriesProcessor, series: tuple[Series, ...], told: set[str]) -> None:
+    """Says once of each series that it is none of those that training told apart.
+
+    Args:
+        own: what training knew.
+        series: of one history.
+        told: names of which it was said already; those that are said now are added.
+    """
+    strange = [one.name for one in series if own.numbers and one.name not in own.numbers]
+    new = [name for name in dict.fromkeys(strange) if name not in told]
+    if not new or len(told) >= MOST_STRANGERS:
+        return
+    told |= {*new}
+    logger.warning(
+        "%s %s none of the %s series that the model was trained on (%s), and forecast as %s",
+        _shown([name for name in new if name]) or "the history, which names no series,",
+        "is" if len(new) == 1 else "are",
+        f"{len(own.numbers):,}",
+        _shown(list(own.numbers)),
+        "a new one" if len(new) == 1 else "new ones",
+    )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The first of some names."""
+    more = len(names) - SHOWN
+    listed = ", ".join(f"`{name:.60}`" for name in names[:SHOWN])
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def tell_unknown(own: SeriesProcessor, series: tuple[Series, ...]) -> None:

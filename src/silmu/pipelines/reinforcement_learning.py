@@ -10,7 +10,8 @@ import numpy as np
 from silmu.errors import InvalidModelError, UsageError, WrongTypeError
 from silmu.pipelines._base import NOTHING, Answers, Pipeline, is_stream, logger
 from silmu.runtime.generate import sampling
-from silmu.runtime.policy import FILE, Frames, PolicyProcessor
+from silmu.runtime.memory import Memory
+from silmu.runtime.policy import FILE, PolicyProcessor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +51,9 @@ class ReinforcementLearningPipeline(Pipeline):
         inputs: an observation, or several.
         deterministic: whether the likeliest action is taken; drawn by its probability otherwise, by
             the random numbers that `silmu.set_seed` begins anew.
-        value: whether the answer holds `value`, the return that is expected from here.
+        value: whether the answer holds `value`, the return that is expected from here; by a policy
+            of `dqn` after the best action, by one of `sac` after the action of the answer, and with
+            what it counts for being undecided.
         probabilities: whether it holds `probabilities`, those of each choice.
 
     Raises:
@@ -68,10 +71,9 @@ class ReinforcementLearningPipeline(Pipeline):
         _check(own, model.folder.name, self._session)
         self._axes = len(own.observation.shape)
         self._is_drawn_inside = own.action.kind == "box"
-        self._is_recurrent = "state" in self._session.inputs
-        self._frames = Frames(own.frames)
-        self._state: NDArray[np.float32] | None = None
-        self._rows: int | None = None
+        state = self._session.inputs.get("state")
+        hidden = None if state is None else cast("int", state.shape[1])
+        self._memory = Memory(own.frames, hidden)
         super().__init__(model, *args, processor=own, **_without(options, "processor"))
         self.processor: PolicyProcessor = own
         # A session computes otherwise, in the last bits, when it runs for the first time.
@@ -81,7 +83,7 @@ class ReinforcementLearningPipeline(Pipeline):
     @property
     def has_memory(self) -> bool:
         """Whether an answer depends on what was shown before it."""
-        return self._is_recurrent or self.processor.frames > 1
+        return self._memory.is_used
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Begins an episode: what was shown before is forgotten.
@@ -92,18 +94,7 @@ class ReinforcementLearningPipeline(Pipeline):
         Raises:
             UsageError: there was no list that has these rows.
         """
-        if rows is None:
-            self._frames.begin()
-            self._state, self._rows = None, None
-            return
-        wanted = list(rows)
-        if self._rows is None:
-            return
-        if not all(0 <= one < self._rows for one in wanted):
-            raise UsageError(f"rows {wanted} of {self._rows} observations are to begin anew")
-        self._frames.begin(wanted)
-        if self._state is not None:
-            self._state[wanted] = 0
+        self._memory.begin(rows)
 
     def __call__(
         self,
@@ -162,7 +153,7 @@ class ReinforcementLearningPipeline(Pipeline):
         if asked.get("value") and "value" not in self._session.outputs:
             raise UsageError(
                 f"value is True, and a policy of {own.algorithm} does not tell what it expects",
-                hint="leave it out",
+                hint="leave it out; one that is trained by this silmu tells it",
             )
         if asked.get("probabilities"):
             own.probabilities(np.zeros((1, own.action.size), np.float32))
@@ -172,7 +163,7 @@ class ReinforcementLearningPipeline(Pipeline):
     def preprocess(self, inputs: Any, **parameters: Any) -> dict[str, Any]:
         """One observation as what the network reads, with the frames and the state before it."""
         del parameters
-        return self._fed([inputs])
+        return self._memory.feeds(self.processor.arrays([inputs]))
 
     def _forward(
         self, model_inputs: dict[str, Any], *, deterministic: bool = True, **parameters: Any
@@ -185,8 +176,8 @@ class ReinforcementLearningPipeline(Pipeline):
             noise = sampling.generator().standard_normal((rows, self.processor.action.size))
             feeds = {**feeds, "noise": noise.astype(np.float32)}
         found = self._computed(feeds)
-        if self._is_recurrent:
-            self._state = found["next_state"]
+        if "next_state" in found:
+            self._memory.keep(found["next_state"])
         return found
 
     def postprocess(
@@ -203,7 +194,7 @@ class ReinforcementLearningPipeline(Pipeline):
     def _answered(self, observations: Any, given: tuple[dict[str, Any], ...]) -> list[Any]:
         """The answers to rows, all of them computed together, or AT_ONCE."""
         _, forward, post = given
-        feeds = self._fed(observations)
+        feeds = self._memory.feeds(self.processor.arrays(observations))
         rows = len(feeds["observation"])
         if rows <= AT_ONCE:
             return self._told(self._forward(feeds, **forward), **post)
@@ -211,29 +202,13 @@ class ReinforcementLearningPipeline(Pipeline):
         states: list[NDArray[np.float32]] = []
         for start in range(0, rows, AT_ONCE):
             part = {name: one[start : start + AT_ONCE] for name, one in feeds.items()}
-            answers += self._told(self._forward(part, **forward), **post)
-            if self._state is not None:
-                states.append(self._state)
-        self._state = np.concatenate(states) if states else None
+            found = self._forward(part, **forward)
+            answers += self._told(found, **post)
+            if "next_state" in found:
+                states.append(found["next_state"])
+        if states:
+            self._memory.keep(*states)
         return answers
-
-    def _fed(self, observations: Any) -> dict[str, NDArray[Any]]:
-        """Rows as the network reads them."""
-        seen = self.processor.arrays(observations)
-        rows = len(seen)
-        if self._rows != rows and self.has_memory:
-            if self._rows is not None:
-                raise UsageError(
-                    f"{rows} observations follow {self._rows}, and the policy remembers those",
-                    hint="reset() begins episodes anew",
-                )
-            self._rows = rows
-        feeds = {"observation": self._frames.stacked(seen)}
-        if self._is_recurrent:
-            size = cast("int", self._session.inputs["state"].shape[1])
-            state = self._state
-            feeds["state"] = np.zeros((rows, size), np.float32) if state is None else state
-        return feeds
 
     def _computed(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         seen = feeds["observation"]

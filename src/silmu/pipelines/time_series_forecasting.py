@@ -54,7 +54,7 @@ class TimeSeriesForecastingPipeline(Pipeline):
     calendar. A list of histories gives a list of answers. Where the columns hold several series,
     the answer to a history is a list, and each has its name as `series`. A series may be longer or
     shorter than the context that the network reads, have gaps, and be one that training did not
-    know.
+    know, which is said once.
 
     Args:
         inputs: a history, or a list of several.
@@ -78,6 +78,7 @@ class TimeSeriesForecastingPipeline(Pipeline):
     def __init__(self, model: Model, *args: Any, **options: Any) -> None:
         self._decoder = self._continuing(model)
         self._has_warned = False
+        self._strangers = set[str]()
         own = SeriesProcessor.open(model.folder)
         _series.check(own, model)
         super().__init__(model, *args, processor=own, **options)
@@ -204,6 +205,7 @@ class TimeSeriesForecastingPipeline(Pipeline):
         if given.columns is None and len(layout.target) > 1:
             series = tuple(replace(one, name="") for one in series)  # of none of the targets
         _series.tell_unknown(self.processor, series)
+        _series.tell_strangers(self.processor, series, self._strangers)
         return {"series": series, "is_dated": is_dated and layout.time is not None}
 
     def _forward(

@@ -91,13 +91,14 @@ def numbers(
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
         return _bounded(values.astype(np.float64))
     plain: list[Any] = [math.nan if value is None else value for value in values]
-    if decimal == "." and not unit and {*map(type, plain)} <= _QUICK:
+    if decimal == "." and not unit and (types := {*map(type, plain)}) <= _QUICK:
         try:
             found = np.array(plain, np.float64)
         except (ValueError, OverflowError):
             pass
         else:
-            if not any(isinstance(value, str) and "_" in value for value in plain):
+            texts = [value for value in plain if isinstance(value, str)] if str in types else []
+            if not any("_" in text for text in texts):
                 return _bounded(found)
     pairs = [_number(value, decimal, unit) for value in plain]
     found = np.array([number for number, _ in pairs], np.float64)

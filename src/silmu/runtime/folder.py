@@ -24,9 +24,8 @@ from silmu.errors import (
     ModelNotFoundError,
     SilmuError,
     UnsafeModelError,
-    UnsupportedModelError,
 )
-from silmu.runtime import genai
+from silmu.runtime import foreign, genai
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -39,16 +38,6 @@ MAX_JSON_DIGITS = 100
 MAX_CONFIG_NUMBER = 1 << 32
 REMOTE_CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
 """The keys of config.json by which a folder asks for code of its own to be run."""
-
-_CAN_RUN_CODE = "a format that can run code when it is opened"
-FOREIGN = {
-    **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"), _CAN_RUN_CODE),
-    **dict.fromkeys((".npy", ".npz", ".keras", ".h5", ".hdf5", ".mar", ".nemo"), _CAN_RUN_CODE),
-    ".gguf": "a format of llama.cpp",
-    ".msgpack": "a format of flax",
-    ".tflite": "a format of TensorFlow Lite",
-}
-"""What weights come in elsewhere, by the end of the name, and why it is not read here."""
 
 # A string that is never closed runs to the end: tried again from each quote in it, a hostile file
 # would take time by the square of its size.
@@ -147,12 +136,10 @@ class Folder:
         Raises:
             UnsupportedModelError: it does.
         """
-        for name in self.listing():
-            if why := FOREIGN.get(PurePosixPath(name).suffix.lower()):
-                raise UnsupportedModelError(
-                    f"`{self.name}` holds {name}, {why}; silmu reads safetensors only",
-                    hint="take a model that comes as config.json with model.safetensors",
-                )
+        files = self.listing()
+        foreign.refuse_files(
+            self.name, files, self.json(foreign.ADAPTER) if foreign.ADAPTER in files else None
+        )
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from silmu.errors import (
     UnsupportedModelError,
     UsageError,
 )
-from silmu.runtime import exported, genai, packages, weights
+from silmu.runtime import exported, foreign, genai, packages, weights
 from silmu.runtime.exported import Wanted
 from silmu.runtime.folder import Folder
 
@@ -369,6 +369,7 @@ def _fetch(
         inner = wanted.subfolder or exported.SUBFOLDER
         configs = ("config.json", genai.FILE, f"{inner}/config.json", f"{inner}/{genai.FILE}")
         if with_weights and not {*configs} & {*listed}:
+            foreign.refuse_files(model, listed)
             raise ModelNotFoundError(
                 f"`{model}` on the hub has no config.json",
                 hint=f"it holds {', '.join(listed[:12]) or 'nothing'}",
@@ -390,8 +391,11 @@ def _fetch(
             legacy = next((name for name in weights.LEGACY if name in listed), None)
             if not single and weights.INDEX not in listed and legacy:
                 raise weights.legacy_error(folder, legacy)
+            if not single and weights.INDEX not in listed:
+                foreign.refuse_files(model, listed)
             if (model_type := folder.config["model_type"]) not in registry.model_types():
                 raise registry.no_graph(model, model_type)  # before gigabytes are brought
+            foreign.refuse_packer(model, folder.config)
             tensors = [weights.SINGLE] if single else weights.files(folder)
             bring(name for name in tensors if name in listed)
             if lost := [name for name in tensors if not _is_there(folder, name)]:

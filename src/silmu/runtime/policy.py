@@ -3,8 +3,8 @@
     {"format": 1, "policy": true, "observation": {"kind": "box", "shape": [4], ...},
      "action": {"kind": "discrete", "n": 2, "start": 0}, "frames": 1, "algorithm": "ppo"}
 
-is processor.json of a model folder. Training and use stack frames here, so that a network reads in
-use what it read in training.
+is processor.json of a model folder; of pictures that are read in grey or smaller it says so, too:
+"grey": true, "smaller": 2. "fresh": true is of one whose episodes each had a new environment.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from silmu.errors import InvalidModelError, UnsupportedModelError, UsageError
+from silmu.runtime.lens import PLAIN, Lens
+from silmu.runtime.space_forms import from_plain, to_plain
 from silmu.runtime.spaces import Space
 
 if TYPE_CHECKING:
@@ -47,17 +49,25 @@ class PolicyProcessor:
         action: what it takes.
         frames: how many observations the policy reads at once, the last ones.
         algorithm: by which it learnt, one of ALGORITHMS.
+        lens: how pictures are read.
+        fresh: whether each episode had an environment newly made, as a reset leaves something.
     """
 
     observation: Space
     action: Space
     frames: int = 1
     algorithm: str = "ppo"
+    lens: Lens = PLAIN
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         is_whole = type(self.frames) is int and 1 <= self.frames <= MOST_FRAMES
         if not is_whole or self.algorithm not in ALGORITHMS:
             raise ValueError(f"{self.frames} frames, algorithm {self.algorithm!r}")
+        if self.observation.image is not None:
+            self.lens.shape(self.observation.image)
+        elif self.lens != PLAIN:
+            raise ValueError("what it reads is no picture, which could be made grey or smaller")
 
     @classmethod
     def open(cls, folder: Folder) -> PolicyProcessor:
@@ -82,8 +92,14 @@ class PolicyProcessor:
         try:
             if version != FORMAT or values.get("policy") is not True:
                 raise ValueError("it is not of a policy")
-            spaces = [Space.from_plain(values[name]) for name in ("observation", "action")]
-            return cls(*spaces, frames=values["frames"], algorithm=values["algorithm"])
+            return cls(
+                from_plain(values["observation"]),
+                from_plain(values["action"]),
+                frames=values["frames"],
+                algorithm=values["algorithm"],
+                lens=Lens(values.get("grey", False), values.get("smaller", 1)),
+                fresh=values.get("fresh") is True,
+            )
         except (InvalidModelError, KeyError, TypeError, ValueError) as error:
             raise InvalidModelError(
                 f"{FILE} of `{folder.name}` is not what silmu writes: {error!s:.300}"
@@ -94,18 +110,46 @@ class PolicyProcessor:
         values = {
             "format": FORMAT,
             "policy": True,
-            "observation": self.observation.to_plain(),
-            "action": self.action.to_plain(),
+            "observation": to_plain(self.observation),
+            "action": to_plain(self.action),
             "frames": self.frames,
             "algorithm": self.algorithm,
         }
+        if self.observation.is_image:
+            values |= {"grey": self.lens.grey, "smaller": self.lens.smaller}
+        if self.fresh:
+            values["fresh"] = True
         return json.dumps(values, indent=1).encode() + b"\n"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """What a network reads of a row: numbers, or channels, height and width of a picture."""
-        first, *rest = self.observation.image or (self.observation.size,)
+        image = self.observation.image
+        first, *rest = (self.observation.size,) if image is None else self.lens.shape(image)
         return (first * self.frames, *rest)
+
+    def check(self, name: str, observation: Space, action: Space) -> None:
+        """Refuses an environment that shows or takes something else than the policy knows.
+
+        Bounds of an observation may differ: none is held to them.
+
+        Args:
+            name: of the environment.
+            observation, action: its spaces.
+
+        Raises:
+            UsageError: they are others.
+        """
+        if _form(observation) != _form(self.observation):
+            raise UsageError(
+                f"`{name}` shows {observation}, and the policy was trained on {self.observation}",
+                hint="give the environment of its training, or one that shows the same",
+            )
+        if action != self.action:
+            raise UsageError(
+                f"`{name}` takes {action}, and the policy gives {self.action}",
+                hint="give the environment of its training, or one that takes the same",
+            )
 
     @property
     def is_drawn(self) -> bool:
@@ -124,7 +168,7 @@ class PolicyProcessor:
         Raises:
             InputError: as `Space.array`.
         """
-        return self.observation.array(observations)
+        return self.lens.array(self.observation.array(observations))
 
     def actions(
         self, told: NDArray[np.float32], *, random: np.random.Generator | None = None
@@ -177,48 +221,9 @@ class PolicyProcessor:
         return np.split(told, np.cumsum(self.action.nvec)[:-1], axis=1)
 
 
-@final
-class Frames:
-    """The last observations of episodes that go on side by side, stacked.
-
-    An episode begins as if its first observation had always been there. Frames lie along the first
-    axis of a row, the oldest first: of a picture they are channels.
-
-    >>> frames = Frames(2)
-    >>> frames.stacked(np.array([[1.0]])).tolist(), frames.stacked(np.array([[2.0]])).tolist()
-    ([[1.0, 1.0]], [[1.0, 2.0]])
-
-    Args:
-        count: how many of them.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._kept: NDArray[Any] | None = None
-        self._begins: NDArray[np.bool_] = np.zeros(0, bool)
-
-    def begin(self, rows: Sequence[int] | NDArray[Any] | None = None) -> None:
-        """Begins an episode in some rows, or in all, however many come next."""
-        if rows is None or self._kept is None:
-            self._kept = None
-        else:
-            self._begins[rows] = True
-
-    def stacked(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """The next observation of each episode, (rows, channels, ...), with those before it."""
-        if self.count == 1:
-            return observations
-        width = observations.shape[1]
-        if self._kept is None:
-            self._kept = np.concatenate([observations] * self.count, axis=1)
-            self._begins = np.zeros(len(observations), bool)
-            return self._kept
-        self._kept = np.concatenate([self._kept[:, width:], observations], axis=1)
-        if self._begins.any():
-            first = observations[self._begins]
-            self._kept[self._begins] = np.concatenate([first] * self.count, axis=1)
-            self._begins[:] = False
-        return self._kept
+def _form(space: Space) -> dict[str, Any]:
+    """A space without its bounds."""
+    return {k: v for k, v in to_plain(space).items() if k not in ("low", "high")}
 
 
 def _chosen(logits: NDArray[np.float32], random: np.random.Generator | None) -> NDArray[np.int64]:

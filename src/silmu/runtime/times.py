@@ -2,9 +2,11 @@
 
     2024-03-05   2024/3/5 9:05   2024.3.5.   2024년 3월 5일   20240305   2024-03
     5.3.2024   3/5/2024 9:05 PM   5-Mar-24   March 5, 2024   2024-03-05T09:05:00+09:00
-    Mar 2024   2024 March   2024Q1   Q1 2024   2024년 1분기
+    Mar 2024   2024 March   2024Q1   Q1 2024   2024년 1분기   2024-W05   2024년 5주차
+    2024-03-05(화)   2024-03-05 오후 2:05   2024-03-05 24:00
 
-What is ambiguous, 3/5/2024, is told by an order that holds for the whole column.
+What is ambiguous, 3/5/2024, is told by an order that holds for the whole column. Midnight may be
+the 24th hour of the day before, as in records of stations.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 ORDERS = ("ymd", "dmy", "mdy")
 """How dates may be written: year, month, day, or with the year last."""
+
+SHORT = "yymd"
+"""Another one, of series alone: the year first, in two digits."""
 
 PARTS = ("since", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 """The numbers that a time is taken apart into."""
@@ -55,6 +60,10 @@ _NAME_AND_YEAR = re.compile(r"([a-zA-Z]{3,9})\.?[-/, ]{1,2}(\d{4})")
 _YEAR_AND_NAME = re.compile(r"(\d{4})[-/. ]{1,2}([a-zA-Z]{3,9})\.?")
 _YEAR_AND_QUARTER = re.compile(r"(\d{4})(?:[-/. ]?[qQ]([1-4])|년 ?([1-4])(?:/4)? ?분기)")
 _QUARTER_AND_YEAR = re.compile(r"[qQ]([1-4])[-/. ]?(\d{4})")
+_SHORT_YEAR_FIRST = re.compile(r"(\d\d)[-/.] ?(\d{1,2})[-/.] ?(\d{1,2})\.?")
+_YEAR_AND_WEEK = re.compile(r"(\d{4})(?:[-/. ]?[wW](\d{1,2})|년 ?(\d{1,2})주차?)")
+_WEEKDAY = re.compile(r" ?\((?:[월화수목금토일](?:요일)?|(?i:mon|tue|wed|thu|fri|sat|sun))\)")
+_HALVES = {"오전": "a", "오후": "p"}
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
     r"(?: ?([aApP])\.?[mM]\.?)?(?: ?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
@@ -177,6 +186,8 @@ def _time(value: Any, order: str) -> tuple[float, float] | None:
 
 
 def _read(text: str, order: str) -> datetime | None:
+    if "(" in text:
+        text = _WEEKDAY.sub("", text)
     colon = text.find(":")
     clock = None
     if colon > 0:
@@ -185,11 +196,14 @@ def _read(text: str, order: str) -> datetime | None:
         if clock is None or start == 0:
             return _iso(text)
         text = text[:start].rstrip("Tt, ")
+    half = _HALVES.get(text[-2:]) if clock else None
+    if half is not None:
+        text = text[:-2].rstrip()
     parts = _date(text, order)
     if parts is None:
         return None if clock else _iso(text)
     try:
-        return _with_clock(datetime(*parts), clock)
+        return _with_clock(datetime(*parts), clock, half)
     except (ValueError, OverflowError):
         return None
 
@@ -198,9 +212,11 @@ def _date(text: str, order: str) -> tuple[int, int, int] | None:
     """Year, month and day."""
     if found := _YEAR_FIRST.fullmatch(text):
         return int(found[1]), int(found[2]), int(found[3] or 1)
-    if order != "ymd" and (found := _YEAR_LAST.fullmatch(text)):
+    if order in ("dmy", "mdy") and (found := _YEAR_LAST.fullmatch(text)):
         day, month = (found[1], found[2]) if order == "dmy" else (found[2], found[1])
         return _year(found[3]), int(month), int(day)
+    if order == SHORT and (found := _SHORT_YEAR_FIRST.fullmatch(text)):
+        return _year(found[1]), int(found[2]), int(found[3])
     if found := _DAY_AND_NAME.fullmatch(text):
         day, name, year = found.groups()
     elif found := _NAME_AND_DAY.fullmatch(text):
@@ -208,7 +224,7 @@ def _date(text: str, order: str) -> tuple[int, int, int] | None:
     elif len(text) == 8 and text.isdecimal():
         return int(text[:4]), int(text[4:6]), int(text[6:])
     else:
-        return _month_or_quarter(text)
+        return _month_or_quarter(text) or _week(text)
     short = name[:3].lower()
     return (_year(year), _MONTHS.index(short) + 1, int(day)) if short in _MONTHS else None
 
@@ -233,11 +249,31 @@ def _month_or_quarter(text: str) -> tuple[int, int, int] | None:
     return None if month is None else (int(year), month + 1, 1)
 
 
-def _with_clock(day: datetime, clock: re.Match[str] | None) -> datetime:
+def _week(text: str) -> tuple[int, int, int] | None:
+    """The Monday of a week of a year, as ISO 8601 counts them."""
+    found = _YEAR_AND_WEEK.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        monday = date.fromisocalendar(int(found[1]), int(found[2] or found[3]), 1)
+    except ValueError:
+        return None
+    return monday.year, monday.month, monday.day
+
+
+def _with_clock(
+    day: datetime, clock: re.Match[str] | None, half_before: str | None = None
+) -> datetime:
     if clock is None:
         return day
     hour, minute, second, fraction, half, zone = clock.groups()
+    if half_before is not None:
+        if half is not None:
+            raise ValueError("two halves of a day")
+        half = half_before
     hours = int(hour)
+    if half is None and hours == 24 and not any(map(int, (minute, second or 0, fraction or 0))):
+        day, hours = day + timedelta(1), 0
     if half is not None:
         if not 1 <= hours <= 12:
             raise ValueError(f"{hours} is no hour of a half day")

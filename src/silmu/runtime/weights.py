@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from silmu.errors import InvalidModelError, ModelNotFoundError, UnsupportedModelError
+from silmu.runtime import foreign
 from silmu.runtime.folder import parse_json, read_by_library
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Weights:
 
         Raises:
             ModelNotFoundError: the folder has no weights.
-            UnsupportedModelError: it has weights only in a format that can run code.
+            UnsupportedModelError: it has weights only in a format that can run code, or weights
+                that another program packed.
             InvalidModelError: a header is broken, or does not agree with its file.
         """
         tensors: dict[str, Tensor] = {}
@@ -84,6 +86,9 @@ class Weights:
                 if key in tensors:
                     raise InvalidModelError(f"`{folder.name}` has the tensor {key!r} in two files")
                 tensors[key] = tensor
+        types = {name: tensor.dtype for name, tensor in tensors.items()}
+        config = folder.config if folder.has("config.json") else {}
+        foreign.refuse_packed(folder.name, types, config)
         return cls(folder.name, tensors)
 
     @property

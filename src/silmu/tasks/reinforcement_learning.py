@@ -37,6 +37,10 @@ class ReinforcementLearningConfig(Config):
     """The last observations that are seen at once."""
     normalise: bool | None = None
     """Whether observations are shifted and scaled by those that were seen."""
+    grey: bool | None = None
+    """Pictures: whether colours become one channel; pictures of three channels, if not given."""
+    smaller: int | None = None
+    """Pictures: how many times smaller each side is read; to about 84 pixels, if not given."""
 
     # design
     algorithm: str = "auto"
@@ -88,7 +92,8 @@ class ReinforcementLearningConfig(Config):
     noise: str | None = None
     """SAC: what chance is like from step to step: `white`, `pink`, `red`."""
     evaluations: int = 20
-    """How often the policy is judged, over the whole training; the best is kept."""
+    """How often the policy is judged, over the whole training, or less where episodes are long; the
+    best is kept."""
     judged_episodes: int = 20
     """In how many episodes, each time."""
     threads: int | None = 1
@@ -121,6 +126,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
 
     def check(self, *, trains: bool) -> None:
         """Refuses settings that are out of range, before any work is done."""
+        from silmu.steps.collect import environments
         from silmu.steps.design import reinforcement
 
         config = self.config
@@ -129,7 +135,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         for name in ("evaluations", "judged_episodes", "episodes"):
             if (value := getattr(config, name)) < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
-        _kwargs(config)
+        environments.checked(self._of_environment())
         if trains and config.algorithm != "auto":
             from silmu.steps.train.reinforcement import algorithms
 
@@ -166,11 +172,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         return environments.collect(
             source,
             folder,
-            settings={
-                "kwargs": _kwargs(self.config),
-                "max_episode_steps": self.config.max_episode_steps,
-                "deterministic": self.config.deterministic,
-            },
+            settings=self._of_environment(),
             progress=lambda line: self.tell(f"collect: {line}"),
         )
 
@@ -180,19 +182,15 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         from silmu.steps.prepare import environments
 
         folder, config = self.folder / "2-prepared", self.config
+        algorithm = reinforcement.algorithm_of(config.algorithm)
         if folder.exists():
             prepared = environments.PreparedEnvironment.open(folder, dataset)
         else:
-            settings = {k: getattr(config, k) for k in ("frames", "normalise", "max_episode_steps")}
+            names = ("frames", "normalise", "max_episode_steps", "grey", "smaller")
+            settings = {name: getattr(config, name) for name in names} | {"algorithm": algorithm}
             prepared = environments.prepare(dataset, folder, settings)
         network = reinforcement.network_of(config.network, dataset.observation)
-        decided = {
-            "network": network,
-            "algorithm": reinforcement.algorithm_of(config.algorithm),
-            "frames": prepared.frames,
-            "normalise": prepared.normalise,
-            "max_episode_steps": prepared.max_episode_steps,
-        }
+        decided = {"network": network, "algorithm": algorithm, **prepared.facts()}
         self.config = config.changed(decided)
         self.tell(f"prepare: network {network}, algorithm {decided['algorithm']}")
         for line in prepared.lines():
@@ -215,11 +213,11 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         if model.exists() or int(os.environ.get("RANK", "0")):
             return model
         from silmu.steps.train.progress import Progress
-        from silmu.steps.train.reinforcement import learning
+        from silmu.steps.train.reinforcement import algorithms
         from silmu.steps.train.reinforcement.export import write_model
 
         settings = {**self.config.to_dict(), **design.settings}
-        network, learnt = learning.learnt(
+        network, learnt = algorithms.learnt(
             design.network,
             settings,
             prepared,
@@ -246,6 +244,12 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
             settings=self.config.to_dict(),
         )
 
+    def _of_environment(self) -> dict[str, Any]:
+        """The settings that are for the environment."""
+        from silmu.steps.collect import environments
+
+        return {name: getattr(self.config, name) for name in environments.SETTINGS}
+
     def _designed(self, prepared: PreparedEnvironment) -> Design:
         from silmu.steps.design import reinforcement
         from silmu.steps.design.layers import layers
@@ -270,18 +274,3 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
         for line in design.told().splitlines():
             self.tell(f"design: {line}")
         return design
-
-
-def _kwargs(config: ReinforcementLearningConfig) -> Any:
-    """What the environment is made with.
-
-    Raises:
-        UsageError: it is no JSON.
-    """
-    try:
-        return None if config.kwargs is None else json.loads(config.kwargs)
-    except ValueError as error:
-        raise UsageError(
-            f"kwargs is {config.kwargs!r}, which is no JSON: {error}",
-            hint="--set kwargs='{\"gravity\": -5.0}'",
-        ) from error

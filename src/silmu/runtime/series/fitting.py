@@ -11,7 +11,7 @@ import numpy as np
 from silmu.errors import InputError, UsageError
 from silmu.runtime.series import covariates as kinds
 from silmu.runtime.series.filling import filled
-from silmu.runtime.series.windows import typical
+from silmu.runtime.series.sizes import typical
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
+
+from silmu.runtime.series import student
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+HEADS = ("quantiles", "student_t")
+"""What a network tells of a step."""
 
 
 @final
@@ -45,3 +50,20 @@ def stretched(
     """
     middle = quantiles[..., median, None]
     return np.sort(middle + (quantiles - middle) * np.array(spread), axis=-1)
+
+
+def normalised(
+    parameters: NDArray[Any], head: str, shares: Sequence[float]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    """The mean, where the head tells one, and the quantiles (windows, steps, shares) in order.
+
+    Args:
+        parameters: (windows, steps, outputs) of a network.
+        head: one of HEADS.
+        shares: of the quantiles.
+    """
+    found = np.asarray(parameters, np.float64)
+    if head == "quantiles":
+        return None, np.sort(found, axis=-1)
+    freedom, loc, scale = (found[..., i] for i in range(3))
+    return loc, loc[..., None] + scale[..., None] * student.quantiles(tuple(shares), freedom)

@@ -14,7 +14,7 @@ import numpy as np
 
 from silmu.errors import UnknownNameError, UsageError
 from silmu.runtime.series.steps import Step
-from silmu.runtime.times import ORDERS
+from silmu.runtime.times import ORDERS, SHORT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Layout:
         step: of the grid; None where it is to be found.
         zone: whose clocks times without an offset are of, and whose days are counted.
         aggregate: one of AGGREGATES: what targets of rows that fall into one step become.
-        order: how ambiguous dates are read, one of `times.ORDERS`.
+        order: how ambiguous dates are read, one of `times.ORDERS`, or `times.SHORT`.
         written: by column, how its cells are read; see `reading`.
     """
 
@@ -109,8 +109,8 @@ class Layout:
             raise UnknownNameError(
                 f"aggregate is {self.aggregate!r}; it may be {', '.join(AGGREGATES)}"
             )
-        if self.order not in ORDERS:
-            raise UnknownNameError(f"order is {self.order!r}; it may be {', '.join(ORDERS)}")
+        if self.order not in (orders := (*ORDERS, SHORT)):
+            raise UnknownNameError(f"order is {self.order!r}; it may be {', '.join(orders)}")
         if not self.target:
             raise UsageError("no target is named", hint="name the column that is to be forecast")
         twice = [name for name in {*self.columns} if self.columns.count(name) > 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,10 +62,42 @@ def infer(times: Sequence[Floats]) -> Step:
     anchor, is_told = phase(np.mod(whole, DAY), DAY)
     rest = base % DAY
     # Of steps of 36 hours, every second time may be the larger half.
-    is_odd = (base < 3 * DAY and 0.25 * DAY < rest < 0.75 * DAY) or (not is_told and rest != 0)
-    if base < _NIGHT or (is_odd and _share(distances, base) >= _MOST):
+    is_half = 0.25 * DAY < rest < 0.75 * DAY
+    is_odd = (base < 3 * DAY and is_half) or (not is_told and rest != 0)
+    if (
+        base < _NIGHT
+        or (is_odd and _share(distances, base) >= _MOST)
+        or (is_half and _whole(distances, base) >= _MOST)
+    ):
         return _of_seconds(whole, distances, base)
     return _of_days([np.unique(np.floor(one / DAY).astype(np.int64)) for one in unique], anchor)
+
+
+def anchored(step: Step, times: Sequence[Floats]) -> Step:
+    """A step that was asked for, at the place in it where most times lie, if there is one.
+
+    >>> fridays = np.array(["2024-01-05", "2024-01-19", "2024-01-26"], "datetime64[s]")
+    >>> anchored(Step.parse("W"), [fridays.astype(np.float64)]).to_text()
+    'W@4'
+
+    Args:
+        step: of seconds, days or weeks; others are what they were.
+        times: of each series, seconds since 1970, what clocks show for days and weeks.
+    """
+    whole = np.concatenate(times)
+    if step.unit == "second":
+        span, places, unit = step.size, whole, 1
+    elif step.unit == "day":
+        span, places, unit = step.size, np.floor(whole / DAY), DAY
+    elif step.unit == "week":
+        span, places, unit = 7 * step.size, np.floor(whole / DAY) + ORIGIN, 1
+    else:
+        return step
+    place, is_told = phase(np.mod(places, span), span)
+    off = np.abs((places - place + span / 2) % span - span / 2)
+    if not is_told or (off <= 0.2 * span).mean() < _MOST:
+        return step
+    return replace(step, anchor=place * unit)
 
 
 def phase(places: Floats, span: float) -> tuple[int, bool]:
@@ -124,6 +157,14 @@ def _common(distances: Floats) -> float:
 
 def _share(distances: Floats, base: float) -> float:
     return float(((distances * JITTER >= base) & (distances <= base * JITTER)).mean())
+
+
+def _whole(distances: Floats, base: float) -> float:
+    """The share of distances that are whole multiples of one, but for an hour of clocks that
+    change.
+    """
+    away = np.abs(distances - base * np.round(distances / base))
+    return float((away <= min(0.02 * base, 3700)).mean())
 
 
 def _of_seconds(times: Floats, distances: Floats, base: float) -> Step:

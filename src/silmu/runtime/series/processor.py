@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
-from silmu.errors import MissingKeyError
 from silmu.runtime.cells import LARGEST
-from silmu.runtime.series import fitting, stored, student
+from silmu.runtime.series import fitting, stored
 from silmu.runtime.series.calendar import PARTS, parts, width
 from silmu.runtime.series.covariates import Covariate
 from silmu.runtime.series.filling import RULES
-from silmu.runtime.series.forecasts import Forecasts, stretched
+from silmu.runtime.series.forecasts import HEADS, Forecasts, normalised, stretched
 from silmu.runtime.series.frame import Layout, Read, Series
-from silmu.runtime.series.reading import read_series
+from silmu.runtime.series.reading_again import read_again
 from silmu.runtime.series.tracks import tracks_of
 from silmu.runtime.series.windows import NORMALISATIONS, Panel, Tracks, Windows
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 FILE = stored.FILE
 
-HEADS = ("quantiles", "student_t")
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 MOST_STEPS = 1 << 16
@@ -237,24 +235,8 @@ class SeriesProcessor:
             MissingKeyError: a column is not there.
             InputError: as `read_series`.
         """
-        wanted = layout or self.layout
-        target = tuple(name for name in wanted.target if name in columns) or wanted.target
-        group = wanted.group if any(name in columns for name in wanted.group) else ()
-        names = tuple(one.name for one in self.inputs)
-        read = replace(wanted, target=target, group=group, input=names)
-        if lacking := [name for name in read.columns if name not in columns]:
-            raise MissingKeyError(
-                f"there is no {', '.join(f'`{name}`' for name in lacking)}; there are "
-                f"{', '.join(f'`{name}`' for name in columns) or 'no columns'}",
-                hint="the model was trained on it; where time, target or group have other names, "
-                "name them",
-            )
-        found = read_series(columns, read, numbers=numbers).series
-        if len(target) == 1 < len(wanted.target):  # alone, a target is not named
-            found = tuple(
-                replace(one, name=", ".join(filter(None, (one.name, *target)))) for one in found
-            )
-        return found
+        inputs = tuple(one.name for one in self.inputs)
+        return read_again(columns, layout or self.layout, inputs, numbers)
 
     @property
     def inputs(self) -> tuple[Covariate, ...]:
@@ -331,13 +313,8 @@ class SeriesProcessor:
                 freedom, location and scale of a t distribution.
             windows: what it read.
         """
-        found = np.asarray(parameters, np.float64)
-        if self.head == "student_t":
-            freedom, loc, scale = (found[..., i] for i in range(3))
-            shares = student.quantiles(self.quantiles, freedom)
-            return self.spread_out(loc, loc[..., None] + scale[..., None] * shares, windows)
-        ordered = np.sort(found, axis=-1)
-        return self.spread_out(None, ordered, windows)
+        mean, quantiles = normalised(parameters, self.head, self.quantiles)
+        return self.spread_out(mean, quantiles, windows)
 
     def spread_out(
         self, mean: NDArray[np.float64] | None, quantiles: NDArray[np.float64], windows: Windows

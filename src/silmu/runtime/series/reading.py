@@ -18,7 +18,8 @@ from silmu.errors import InputError, MissingKeyError
 from silmu.runtime.series import measured, merging, stamps
 from silmu.runtime.series.frame import Findings, Layout, Read, Series
 from silmu.runtime.series.merging import Merged
-from silmu.runtime.series.placed import Placed, check, counted, placed
+from silmu.runtime.series.placed import Placed, counted, placed
+from silmu.runtime.series.refused import check
 from silmu.runtime.series.said import Rows, quoted
 
 if TYPE_CHECKING:

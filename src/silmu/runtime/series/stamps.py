@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 EPOCHS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 """What may have passed since 1970, and how many of it a second has."""
 
-TIME, COUNT = ("time", ""), ("count", "")
-"""How a column is written: as times are, or as numbers of steps."""
+TIME, COUNT, SERIAL = ("time", ""), ("count", ""), ("serial", "")
+"""How a column is written: as times are, as numbers of steps, or as a spreadsheet numbers days."""
+
+SERIALS = (20_000, 80_000)
+"""Days of a spreadsheet of 1954 and of 2119."""
+_SERIAL_ZERO = -25_569 * 86_400.0
+"""30 December 1899, whose number in a spreadsheet is 0, as seconds since 1970."""
 
 MOST = 1e15
 """The largest number of a step."""
@@ -96,7 +101,8 @@ def is_written(how: tuple[str, str]) -> bool:
     (True, False)
     """
     kind, unit = how
-    return unit in EPOCHS if kind == "since" else how in (TIME, COUNT, ("year", ""), ("month", ""))
+    known = (TIME, COUNT, SERIAL, ("year", ""), ("month", ""))
+    return unit in EPOCHS if kind == "since" else how in known
 
 
 def read_stamps(
@@ -123,6 +129,10 @@ def read_stamps(
     if kind == "since":
         seconds, bad = _bounded(found / EPOCHS[unit], bad)
         return Times(seconds, bad, np.where(np.isnan(seconds), np.nan, 0.0))
+    if written == SERIAL:
+        # To the second, as fractions of a day are rounded in files.
+        seconds, bad = _bounded(np.round(found * 86_400.0) + _SERIAL_ZERO, bad)
+        return Times(seconds, bad, np.full(len(found), math.nan))
     bad = bad | (found < 0) | (found > MOST) | (found != np.floor(found)) & ~np.isnan(found)
     if kind != "count":
         years, months = (found, np.ones_like(found)) if kind == "year" else np.divmod(found, 100)
@@ -218,7 +228,7 @@ def _quick(
 def _form(shape: str, order: str) -> re.Match[str] | None:
     """What the digits of a text mean, all of which are written as 0."""
     found = _FORMS["ymd"].fullmatch(shape)
-    return found if found or order == "ymd" else _FORMS[order].fullmatch(shape)
+    return found if found or order not in _FORMS else _FORMS[order].fullmatch(shape)
 
 
 def _of_form(codes: Codes, form: re.Match[str]) -> tuple[Any, Any, NDArray[np.bool_]]:
@@ -237,7 +247,10 @@ def _of_form(codes: Codes, form: re.Match[str]) -> tuple[Any, Any, NDArray[np.bo
     if half := form["half"]:
         sound &= (hours >= 1) & (hours <= 12)
         hours = hours % 12 + (12 if half in "pP" else 0)
-    sound &= (hours < 24) & (minutes < 60) & (rest < 60)
+    is_midnight = (hours == 24) & (minutes == 0) & (rest == 0)
+    if form["half"] or form["f"]:
+        is_midnight[:] = False
+    sound &= ((hours < 24) | is_midnight) & (minutes < 60) & (rest < 60)
     since = np.where(sound, 12 * (years - 1970) + months - 1, 0)
     first, after = (
         (since + i).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) for i in (0, 1)

@@ -20,7 +20,8 @@ PIL images, arrays or bytes. Each is opened once, so that what is broken is know
 Series come from any of these tables: long ones, in which a column tells whose value a row holds,
 or wide ones, with a column for each. They are laid on equal steps, so that whatever cannot be is
 refused at once. A row is kept if its time can be read, with a value or without one. A frame of
-pandas may have its times as its index.
+pandas may have its times as its index. Numbers alone, as a list, an array or a column, are steps in
+their order, and a list of histories is as many series.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ is refused here, before anything is written.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -16,10 +17,10 @@ import pyarrow as pa
 
 from silmu.errors import InputError, UnknownNameError, UsageError, WrongTypeError
 from silmu.runtime import cells
-from silmu.runtime.series import zones
-from silmu.runtime.series.frame import AGGREGATES, Layout, Read
+from silmu.runtime.series import covariates, zones
+from silmu.runtime.series.frame import AGGREGATES, Layout, Read, Series
 from silmu.runtime.series.reading import read_series
-from silmu.runtime.series.stamps import read_stamps
+from silmu.runtime.series.stamps import SERIAL, read_stamps
 from silmu.runtime.series.steps import Step
 from silmu.steps.collect import names, series_columns, series_roles
 from silmu.steps.collect.dataset import Dataset, Roles
@@ -30,7 +31,12 @@ from silmu.steps.collect.values import Numbered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+logger = logging.getLogger("silmu")
+
 SETTINGS = ("step", "timezone", "aggregate", "known")
+EMPTY = "the row is empty"
+"""Why a row is left out that nobody misses."""
+
 MOST_GAPS = 1000
 """That are kept in `dataset.json`."""
 
@@ -108,7 +114,10 @@ def gather(
     order = "ymd" if roles.time is None else series_columns.order_of(columns[roles.time])
     written: dict[str, tuple[str, str]] = {}
     if roles.time is not None:
-        written = {roles.time: series_columns.how_written(columns[roles.time])}
+        how = series_columns.how_written(columns[roles.time], roles.time)
+        written = {roles.time: how}
+        if how == SERIAL:
+            logger.warning("`%s` is read as the days that a spreadsheet numbers", roles.time)
     zone = settings.timezone or _zone_of(table, roles)
     layout = Layout(
         time=roles.time,
@@ -165,6 +174,8 @@ def told(dataset: Dataset) -> list[str]:
     zone = "" if layout.zone is None else f" on the clocks of {layout.zone}"
     many = "1 series" if about["count"] == 1 else f"{about['count']:,} series"
     lines = [f"{many}, {about['steps']:,} steps of {layout.step.words}{zone}"]
+    if layout.time is None:
+        lines.append("steps are numbered, as there are no times: a season is one that is measured")
     means = {"mean": "their mean", "sum": "their sum", "last": "the last of them"}
     for said, count in (
         ("steps between others without a value", about["missing"]),
@@ -177,27 +188,16 @@ def told(dataset: Dataset) -> list[str]:
             lines.append(f"{said}: {count:,}")
     if about["irregular"]:
         lines.append(f"times that lie beside the steps: {about['irregular']:.1%}")
+    if about.get("constant"):
+        names = ", ".join(f"`{name}`" for name in about["constant"])
+        lines.append(f"covariates that never change, which are ignored: {names}")
     return lines
 
 
-def with_index(given: Any) -> Any:
-    """A pandas frame or series whose index holds its times, with these as a column.
-
-    Other things are what they were.
-    """
-    if type(given).__module__.partition(".")[0] != "pandas" or not hasattr(given, "index"):
-        return given
-    if not hasattr(given, "columns"):
-        given = given.to_frame("value" if given.name is None else str(given.name))
-    index = given.index
-    if type(index).__name__ == "PeriodIndex":
-        given = given.set_axis(index.to_timestamp(), axis=0).rename_axis(index.name)
-    is_told = any(name is not None for name in given.index.names)
-    if not is_told and type(given.index).__name__ != "DatetimeIndex":
-        return given
-    # An index of times without a name is called as pandas users call it.
-    free = next(one for one in ("date", "time", "index") if one not in given.columns)
-    return given.rename_axis(index=free).reset_index() if not is_told else given.reset_index()
+def constant(series: Sequence[Series], names: Sequence[str]) -> list[str]:
+    """The covariates of which nothing can be learnt, as they never change in any series."""
+    parts = {name: [one.covariates[name][: len(one)] for one in series] for name in names}
+    return [name for name, several in parts.items() if covariates.fit(name, several) is None]
 
 
 def _group(roles: Roles) -> tuple[str, ...]:
@@ -238,6 +238,9 @@ def _kept(
 ) -> NDArray[np.bool_]:
     """Rows with a time that can be read, and with a series."""
     left = np.ones(len(numbers), bool)
+    if layout.time is not None:
+        left = ~_empty(columns, len(numbers))
+        tally.add(EMPTY, numbers[~left].tolist())
     for name in layout.group:
         there = _named(columns[name])
         tally.add(f"`{name}` is missing", numbers[left & ~there].tolist())
@@ -250,6 +253,19 @@ def _kept(
     tally.add(f"`{time}` is missing", numbers[left & none].tolist())
     tally.add(f"`{time}` holds no time", numbers[left & found.bad].tolist())
     return left & ~none & ~found.bad
+
+
+def _empty(columns: Mapping[str, Any], rows: int) -> NDArray[np.bool_]:
+    """Rows that hold nothing in any of the columns."""
+    found = np.ones(rows, bool)
+    for column in columns.values():
+        if isinstance(column, np.ndarray):
+            array = cast("NDArray[Any]", column)
+            found &= np.isnat(array) if array.dtype.kind == "M" else np.isnan(array)
+        else:
+            is_none = (cells.is_missing(one) or one == "" for one in column)
+            found &= np.fromiter(is_none, bool, rows)
+    return found
 
 
 def _named(column: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_]:
@@ -302,6 +318,7 @@ def _about(found: Read, settings: Settings) -> dict[str, Any]:
         "count": len(found.series),
         "steps": sum(map(len, found.series)),
         "missing": sum(int((~one.observed).sum()) for one in found.series),
+        "constant": constant(found.series, layout.input),
         **{name: _plain(value) for name, value in asdict(found.found).items()},
     }
 

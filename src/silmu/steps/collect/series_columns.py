@@ -24,7 +24,8 @@ TIMES = (
     "week", "month", "quarter", "year", "period", "step", "t",
     "ts", "epoch", "unix time", "unixtime", "unix timestamp",
     "날짜", "일자", "일시", "시각", "시간", "기준일", "기준일자", "기준일시", "측정일시", "측정일",
-    "거래일", "관측일시", "연월", "년월", "기준년월",
+    "거래일", "관측일시", "연월", "년월", "기준년월", "월", "주차", "주", "분기", "연도", "년도",
+    "년",
 )  # fmt: skip
 """What a column of times is called, the likeliest first; `folded`."""
 
@@ -33,6 +34,15 @@ PARTS = {
     *("day of week", "dow", "day of year", "is weekend", "연도", "년", "월", "일", "요일", "시"),
 }
 """What a calendar tells of a time: never a target that is guessed."""
+_ORDERS = {
+    "ymd": "year, month, day",
+    "dmy": "day, month, year",
+    "mdy": "month, day, year",
+    times.SHORT: "year, month, day",
+}
+_MONTHS = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
+_DATES = {"ds", "date", "datetime", "timestamp", "날짜", "일자", "일시", "기준일", "기준일자"}
+"""What is called so holds days, and not numbers of steps."""
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[aApP][mM])?")
 _ABSOLUTE = ("since", "year", "month")
 _READABLE = 0.9
@@ -82,6 +92,22 @@ class Columns:
             isinstance(value, str) and _CLOCK.fullmatch(value.strip()) for value in some
         )
 
+    def no_times(self, name: str) -> list[Any]:
+        """Cells that are no times, as far as some cells tell."""
+        some = self.some(name)
+        bad = min((times.read_times(some, one).bad for one in _ORDERS), key=lambda one: one.sum())
+        return [value for value, is_bad in zip(some, bad, strict=True) if is_bad]
+
+    def no_numbers(self, name: str) -> tuple[str, Any] | None:
+        """A column, half of whose cells are numbers, with the first one that is none."""
+        some = self.some(name)
+        if not pa.types.is_string(self.type(name)) or self.is_time(name) or not some:
+            return None
+        bad = cells.numbers(some, *cells.writing(some))[1]
+        if not 0 < bad.sum() <= len(some) / 2:
+            return None
+        return name, some[int(bad.argmax())]
+
     def _is_number(self, name: str) -> bool:
         kind = self.type(name)
         if not pa.types.is_string(kind):
@@ -101,12 +127,13 @@ class Columns:
         if self.is_number(name):
             if folded(name) not in TIMES:
                 return False
-            how = how_written(some)
+            if all(isinstance(one, str) and _MONTHS.fullmatch(one.strip()) for one in some):
+                return True
+            how = how_written(some, name)
             # 3 may be a step; in a column `month` it is March of any year.
             counts = how == stamps.COUNT and folded(name) not in PARTS
-            return counts or how[0] in _ABSOLUTE or times.are_days(some)
-        bad = min(times.read_times(some, one).bad.sum() for one in times.ORDERS)
-        return bool(bad <= (1 - _READABLE) * len(some))
+            return counts or how == stamps.SERIAL or how[0] in _ABSOLUTE or times.are_days(some)
+        return len(self.no_times(name)) <= (1 - _READABLE) * len(some)
 
     def _codes(self, name: str) -> NDArray[np.int64]:
         """A number for each row, the same where cells are equal; -1 where there is none."""
@@ -162,8 +189,13 @@ def _together(columns: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     return found
 
 
-def how_written(values: Sequence[Any] | NDArray[Any]) -> tuple[str, str]:
-    """As `stamps.how_written`, though some cells of a column of numbers are something else."""
+def how_written(values: Sequence[Any] | NDArray[Any], name: str) -> tuple[str, str]:
+    """As `stamps.how_written`, though some cells of a column of numbers are something else.
+
+    What is called a date and holds numbers that a spreadsheet has for days is such.
+    """
+    if folded(name) in _DATES and _are_serials(values):
+        return stamps.SERIAL
     if isinstance(values, np.ndarray):
         return stamps.how_written(values)
     some = [one for one in values[:: max(len(values) // _SAMPLE, 1)] if not cells.is_missing(one)]
@@ -173,37 +205,61 @@ def how_written(values: Sequence[Any] | NDArray[Any]) -> tuple[str, str]:
     return stamps.how_written(found[~np.isnan(found)])
 
 
-def order_of(values: Sequence[Any]) -> str:
-    """How the dates of a column are written, one of `times.ORDERS`.
+def _are_serials(values: Sequence[Any] | NDArray[Any]) -> bool:
+    """Whether all are numbers of days as spreadsheets count them."""
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "iuf":
+        return False
+    some: list[Any] = [one for one in values if not cells.is_missing(one)]
+    found, bad = cells.numbers(some)
+    there = found[~np.isnan(found)]
+    low, high = stamps.SERIALS
+    sound = len(there) > 0 and bad.sum() <= (1 - _READABLE) * len(some)
+    return bool(sound and low <= there.min() and there.max() < high)
 
-    Where 3/5 may be two days, that order is taken in which rows are older than the next one, and
-    if that is true of both, the one with fewer different distances between them.
+
+def order_of(values: Sequence[Any]) -> str:
+    """How the dates of a column are written, one of `times.ORDERS` or `times.SHORT`.
+
+    Where 3/5 may be two days, that order is taken in which fewer rows go against the others in
+    time, and if that is true of several, the one whose distances in time differ least.
     """
     some = [value for value in values if isinstance(value, str)]
     if not some:
         return times.ORDERS[0]
     part = some[:: max(len(some) // _SAMPLE, 1)]
-    bad = {one: int(times.read_times(part, one).bad.sum()) for one in times.ORDERS}
-    best = [one for one in times.ORDERS if bad[one] == min(bad.values())]
+    bad = {one: int(times.read_times(part, one).bad.sum()) for one in _ORDERS}
+    best = [one for one in _ORDERS if bad[one] == min(bad.values())]
     if len(best) == 1 or "ymd" in best:
         return best[0]
 
-    def oddness(order: str) -> tuple[int, int]:
+    def oddness(order: str) -> tuple[int, float]:
         gaps = np.diff(times.read_times(some[:_SAMPLE], order).seconds)
         gaps = gaps[~np.isnan(gaps)]
-        return int((gaps < 0).sum()), len(np.unique(np.round(gaps)))
+        # The newest may come first.
+        back = min(int((gaps < 0).sum()), int((gaps > 0).sum()))
+        sizes = np.abs(gaps[gaps != 0])
+        return back, float(sizes.std() / sizes.mean()) if len(sizes) else 0.0
 
-    found = min(best, key=oddness)
-    said = {"dmy": "day, month, year", "mdy": "month, day, year"}
-    other = next(one for one in best if one != found)
+    found, other = sorted(best, key=oddness)[:2]
     logger.warning(
         "dates such as %s are read as %s, and could be %s as well; write dates as 2026-01-31 to be "
         "sure",
         part[0],
-        said[found],
-        said[other],
+        _ORDERS[found],
+        _ORDERS[other],
     )
     return found
+
+
+def is_time_text(text: str) -> bool:
+    """Whether a text is a time, and no number that may be one.
+
+    >>> is_time_text("2024-03"), is_time_text("3/5/2024"), is_time_text("20240305")
+    (True, True, False)
+    """
+    if text.isdecimal():
+        return False
+    return any(not times.read_times([text], one).bad.any() for one in times.ORDERS)
 
 
 def known_in(known: Sequence[str], names: Sequence[str]) -> list[str]:

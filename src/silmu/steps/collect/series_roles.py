@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from silmu.errors import UsageError
+from silmu.runtime import cells
 from silmu.steps.collect import roles
 from silmu.steps.collect.dataset import Roles
 from silmu.steps.collect.names import join
@@ -27,6 +28,7 @@ from silmu.steps.collect.series_columns import (
     Pairs,
     folded,
     has_clock,
+    is_time_text,
     known_in,
     listed,
 )
@@ -58,6 +60,7 @@ _MANY, _MOST_FAULTS = 0.1, 0.3
 _MOST_TRIED = 12
 _ROWS_OF_SERIES = 2.0
 _SHOWN = 4
+_FEWEST_ACROSS = 3
 
 
 def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
@@ -89,6 +92,9 @@ def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
             told.append(f"rows as steps in their order, for {_no_times(looked, names)}")
         else:
             told.append(f"`{time}` as the time")
+    _refuse_no_header(looked, time)
+    if time is None and not targets:
+        _refuse_across(looked)
     free = [name for name in names if name not in {time, *targets, *inputs, *group}]
     free = [name for name in free if not _tells_splits(looked, name)]
     named = known_in(TARGETS, [name for name in free if looked.is_number(name)])
@@ -171,13 +177,48 @@ def _quoted(name: str) -> str:
 def _refuse_unreadable(looked: Columns, free: Sequence[str]) -> None:
     """Nothing is guessed where a column is called a time and cannot be read as one."""
     for name in known_in(TIMES, free):
-        if folded(name) in ("ds", "date", "datetime", "timestamp", "날짜", "일자", "일시"):
-            some = looked.some(name)
-            told = f"such as {some[0]!r}" if some else "for it is empty"
+        if folded(name) not in ("ds", "date", "datetime", "timestamp", "날짜", "일자", "일시"):
+            continue
+        some = looked.some(name)
+        if not some:
+            raise UsageError(f"`{name}` is empty", hint="name the column of times: --time")
+        odd = looked.no_times(name)
+        if len(odd) < len(some):
             raise UsageError(
-                f"`{name}` holds no times that can be read, {told}",
-                hint="write times as 2026-01-31 or 2026-01-31 13:05, or name their column: --time",
+                f"{len(odd) / len(some):.0%} of the cells of `{name}` hold no times, such as "
+                f"{odd[0]!r}",
+                hint=f"`--time {name}` leaves these rows out; or write times as 2026-01-31",
             )
+        raise UsageError(
+            f"`{name}` holds no times that can be read, such as {some[0]!r}",
+            hint="write times as 2026-01-31 or 2026-01-31 13:05, or name their column: --time",
+        )
+
+
+def _refuse_no_header(looked: Columns, time: str | None) -> None:
+    """Nothing is read where the first row has values for names."""
+    if time is None or not is_time_text(time):
+        return
+    found = cells.numbers(looked.names)[0]
+    if not np.isnan(found).all():
+        raise UsageError(
+            f"the first row holds values, {listed(looked.names[:_SHOWN])}, and no names of columns",
+            hint="write names above it, such as date,value",
+        )
+
+
+def _refuse_across(looked: Columns) -> None:
+    """Tells how columns that are called times become rows."""
+    times = [name for name in looked.names if is_time_text(name) and looked.is_number(name)]
+    if len(times) < _FEWEST_ACROSS:
+        return
+    others = [name for name in looked.names if name not in times]
+    kept = f" EXCLUDE ({', '.join(map(_quoted, others))})" if others else ""
+    raise UsageError(
+        f"the times stand in the names of columns, {listed(times[:2])} and {len(times) - 2:,} more",
+        hint=f'make rows of them: --time time --target value --set query="SELECT * FROM (UNPIVOT '
+        f'data ON COLUMNS(*{kept}) INTO NAME time VALUE value)"',
+    )
 
 
 def _no_times(looked: Columns, names: Sequence[str]) -> str:
@@ -264,11 +305,16 @@ def _guess_target(looked: Columns, free: Sequence[str]) -> tuple[str, ...]:
     others = [name for name in rest if not looked.is_number(name) and looked.some(name)]
     if len(numbers) == 1 or (numbers and not others):
         return tuple(numbers)
+    if numbers:
+        told = "it cannot be told which column is to be forecast"
+    else:
+        told = "no column holds numbers that could be forecast"
+        if half := next((found for name in others if (found := looked.no_numbers(name))), None):
+            told += f"; `{half[0]}` has {half[1]!r:.40} among them"
     raise UsageError(
-        "it cannot be told which column is to be forecast"
-        if numbers
-        else "no column holds numbers that could be forecast",
-        hint=f"name it, or several with commas between: --target; there are {listed(looked.names)}",
+        told,
+        hint=f"name it, or several with commas between: --target; there are {listed(looked.names)}"
+        + ("" if numbers else "; if these are no names, delete the lines above them"),
     )
 
 

@@ -22,7 +22,8 @@ from silmu.steps.collect.fingerprint import Fingerprint
 from silmu.steps.collect.image.opening import Opening, name_pictures, named
 from silmu.steps.collect.pictures import FACTS, FIELDS
 from silmu.steps.collect.roles import Wanted, settle
-from silmu.steps.collect.series import Settings, gather, with_index
+from silmu.steps.collect.series import Settings, gather
+from silmu.steps.collect.series_memory import as_table
 from silmu.steps.collect.sources import Source, open_source
 from silmu.steps.collect.tally import Tally
 from silmu.steps.collect.values import LARGEST_BATCH, Numbered
@@ -50,7 +51,9 @@ def write(
     """Writes the folder of a dataset."""
     is_series = wanted.kind == "series"
     settings = Settings.of(series) if is_series else None
-    opened = open_source(with_index(source) if is_series else source, query, wanted.kind)
+    opened = open_source(
+        as_table(source, wanted.target) if is_series else source, query, wanted.kind
+    )
     tally = Tally()
     batches = opened.batches(tally)
     opening = about = None

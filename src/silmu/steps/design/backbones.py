@@ -17,6 +17,8 @@ from silmu.runtime import hub
 from silmu.steps.design.plan import PROBE, probed
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from torch import nn
 
     from silmu.runtime.folder import Folder
@@ -50,7 +52,7 @@ def backbone(
     model_type = folder.config["model_type"]
     family = registry.graph_module(model_type)
     is_own = model_type.startswith("silmu-") and model_type not in own
-    if family is None or is_own or head not in family.HEADS:
+    if family is None or is_own or not _is_learnt(family, head):
         raise UnsupportedModelError(
             f"`{network}` is a {model_type!r}; for {head} silmu goes on from "
             f"{', '.join([*model_types(head), *own])}"
@@ -62,7 +64,11 @@ def model_types(head: str) -> list[str]:
     """Every architecture of others that can be trained for a task."""
     known = [name for name in registry.model_types() if not name.startswith("silmu-")]
     families = {name: registry.graph_module(name) for name in known}
-    return [name for name, one in families.items() if one is not None and head in one.HEADS]
+    return [name for name, one in families.items() if one is not None and _is_learnt(one, head)]
+
+
+def _is_learnt(family: ModuleType, head: str) -> bool:
+    return head in family.HEADS and not getattr(family, "ONLY_USED", False)
 
 
 def here(names: Sequence[str]) -> str | None:

@@ -71,7 +71,7 @@ def config_of(
     seen, action = environment.observation, environment.action
     image = None
     if seen.image is not None:
-        channels, height, width = seen.image
+        channels, height, width = prepared.lens.shape(seen.image)
         image = (channels * prepared.frames, height, width)
     sizes = {
         "discrete": (action.n,),
@@ -121,6 +121,7 @@ def cost(algorithm: Any, budget: float | None) -> tuple[Cost, int]:
     steps = total if budget is None else max(1, min(total, int(budget / per_step)))
     tensors, _ = algorithm.state()
     memory = sum(one.numel() * one.element_size() for one in tensors.values())
+    memory += getattr(algorithm, "rollout_bytes", 0)
     found = Cost(
         step_seconds={"fp32": per_step},
         dtype="fp32",

@@ -192,6 +192,7 @@ def build(network: str, prepared: Prepared, settings: Mapping[str, Any]) -> nn.M
 
 
 def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any]) -> nn.Module:
+    import torch
     import transformers
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -222,8 +223,12 @@ def _pretrained(folder: Folder, prepared: Prepared, settings: Mapping[str, Any])
     )
     encoders.read_first_token_only(network)
     if tune == "all" and chosen_device(settings["device"]) == "cpu":
-        # Of tens of thousands of vectors a batch moves a few hundred.
-        network.get_input_embeddings().sparse = True
+        # Of tens of thousands of vectors a batch moves a few hundred. An encoder and a decoder
+        # look up in one table, each by a module of its own.
+        table = network.get_input_embeddings().weight
+        for module in network.modules():
+            if isinstance(module, torch.nn.Embedding) and module.weight is table:
+                module.sparse = True
     if tune == "last":
         _freeze_all_but(network, int(settings.get("tuned_layers") or 2))
     if tune == "lora":
@@ -257,6 +262,7 @@ def _with_lora(network: nn.Module, rank: int) -> nn.Module:
         if isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
     }
     known = ("query", "key", "value", "q_lin", "k_lin", "v_lin", "c_attn")
+    known += ("q_proj", "k_proj", "v_proj", "query_key_value")
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=rank,

@@ -81,11 +81,13 @@ def resample(
     random = np.random.default_rng(seed)
     pieces: list[list[dict[str, NDArray[np.float64]]]] = [[] for _ in tables]
     at_once = max(1, _AT_ONCE // max(units, 1))
+    room = np.empty((min(at_once, count), units))
     for start in range(0, count, at_once):
         rows = min(at_once, count - start)
-        drawn = random.integers(0, units, (rows, units)) + np.arange(rows)[:, None] * units
-        weights = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)
-        weights = weights.astype(np.float64)
+        weights = room[:rows]
+        for row in weights:  # one by one they stay in the processor's cache
+            drawn = cast("NDArray[np.int64]", random.integers(0, units, units))
+            row[:] = np.bincount(drawn, minlength=units)
         for table, piece in zip(tables, pieces, strict=True):
             piece.append({name: _weighted(weights, block) for name, block in table.items()})
     return [

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any, final
 
 from silmu import store
 from silmu.errors import CorruptError, UsageError
+from silmu.runtime.lens import MOST as MOST_SMALLER
+from silmu.runtime.lens import PLAIN, Lens
+from silmu.runtime.spaces import MIN_PICTURE
 from silmu.steps.prepare.prepared import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from silmu.runtime.spaces import Space
     from silmu.steps.collect.environments import Environment
 
 FORMAT = 1
@@ -27,6 +31,9 @@ LONGEST_EPISODE = 10_000
 
 IMAGE_FRAMES = 4
 """Pictures that are seen at once, so that what moves is seen to move (Mnih et al. 2015)."""
+
+USUAL_SIDE = 84
+"""About so long the shorter side of a picture becomes, as there."""
 
 
 @final
@@ -40,6 +47,7 @@ class PreparedEnvironment:
         frames: the last observations that a policy sees at once.
         normalise: whether observations are shifted and scaled by those that were seen.
         max_episode_steps: after which an episode is cut.
+        grey, smaller: how pictures are read, as of `Lens`.
         fitted: a hash of all this.
     """
 
@@ -48,11 +56,19 @@ class PreparedEnvironment:
     frames: int
     normalise: bool
     max_episode_steps: int
+    grey: bool = False
+    smaller: int = 1
+
+    @property
+    def lens(self) -> Lens:
+        """How pictures are read."""
+        return Lens(self.grey, self.smaller)
 
     @property
     def fitted(self) -> str:
         """What decides how the environment is seen, in a few letters."""
         plain = [self.frames, self.normalise, self.max_episode_steps]
+        plain += [self.grey, self.smaller] if self.lens != PLAIN else []
         return " ".join(map(str, plain))
 
     @property
@@ -62,15 +78,20 @@ class PreparedEnvironment:
 
     def facts(self) -> dict[str, Any]:
         """What was decided, as plain values."""
-        names = ("frames", "normalise", "max_episode_steps")
+        names = ("frames", "normalise", "max_episode_steps", "grey", "smaller")
         return {name: getattr(self, name) for name in names}
 
     def lines(self) -> list[str]:
         """The same for people."""
         seen = "normalised" if self.normalise else "taken as they are"
         at_once = f", {self.frames} at once" if self.frames > 1 else ""
+        lines = [f"observations are {seen}{at_once}"]
+        if (image := self.environment.observation.image) is not None:
+            channels, height, width = self.lens.shape(image)
+            colour = ", in grey (grey=false keeps colours)" if self.grey else ""
+            lines.append(f"pictures are read as {height} x {width} x {channels}{colour}")
         return [
-            f"observations are {seen}{at_once}",
+            *lines,
             f"an episode is cut after {self.max_episode_steps:,} steps",
         ]
 
@@ -103,11 +124,11 @@ def prepare(
     Args:
         environment: as it was collected.
         folder: which must not exist.
-        settings: `frames`, `normalise`, `max_episode_steps`; what is None is decided by the
-            spaces.
+        settings: `frames`, `normalise`, `max_episode_steps`, `grey`, `smaller`; what is None is
+            decided by the spaces and by `algorithm`.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: a value is out of range, or is of pictures, and there are none.
     """
     space = environment.observation
     frames, limit = settings.get("frames"), settings.get("max_episode_steps")
@@ -119,14 +140,51 @@ def prepare(
         raise UsageError(f"frames is {frames}; it must be from 1 to {MOST_FRAMES}")
     if limit < 1:
         raise UsageError(f"max_episode_steps is {limit}; it must be at least 1")
-    chosen = settings.get("normalise")
+    lens = _lens(space, settings)
     decided: dict[str, Any] = {
         "frames": int(frames),
-        # Pictures have one range, and of one of many it is known.
-        "normalise": space.kind == "box" and not space.is_image if chosen is None else bool(chosen),
+        "normalise": _normalised(space, settings),
         "max_episode_steps": int(limit),
+        "grey": lens.grey,
+        "smaller": lens.smaller,
     }
     with store.new_folder(folder, meta={"dataset": environment.fingerprint}) as writer:
         about = {"format": FORMAT, "dataset": environment.fingerprint, **decided}
         writer.write(ABOUT, json.dumps(about, indent=1).encode() + b"\n")
     return PreparedEnvironment(Path(folder), environment, **decided)
+
+
+def _normalised(space: Space, settings: Mapping[str, Any]) -> bool:
+    """Numbers are, one of many is not; of pictures only PPO learns the scale."""
+    chosen, algorithm = settings.get("normalise"), settings.get("algorithm") or "ppo"
+    can = not space.is_image or algorithm == "ppo"
+    if chosen and not can:
+        raise UsageError(
+            f"normalise is true, and {algorithm} learns no scale of pictures",
+            hint="leave it out, or --set algorithm=ppo",
+        )
+    return space.kind == "box" and can if chosen is None else bool(chosen)
+
+
+def _lens(space: Space, settings: Mapping[str, Any]) -> Lens:
+    """Of large pictures and of those in colour, less is enough to act by, and far quicker."""
+    grey, smaller = settings.get("grey"), settings.get("smaller")
+    if space.image is None:
+        if grey or (smaller or 1) != 1:
+            raise UsageError(
+                f"grey and smaller are of pictures, and the environment shows {space}",
+                hint="leave them out",
+            )
+        return PLAIN
+    channels, height, width = space.image
+    if grey and channels != 3:
+        raise UsageError(f"grey is true, and the pictures have {channels} channels; it needs 3")
+    if smaller is None:
+        smaller = min(max(round(min(height, width) / USUAL_SIDE), 1), MOST_SMALLER)
+    most = min(height, width) // MIN_PICTURE
+    if not 1 <= smaller <= min(most, MOST_SMALLER):
+        raise UsageError(
+            f"smaller is {smaller}; of pictures of {height} x {width} it may be from 1 to {most}, "
+            f"which leaves {MIN_PICTURE} pixels a side"
+        )
+    return Lens(channels == 3 if grey is None else bool(grey), int(smaller))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LIVE, PLAIN = 0.2, 30.0
 """So many seconds lie between two lines, on a terminal and elsewhere."""
 
+SHARE = 0.1
+"""Of a training there is no more than one line of a validation, and none twice in an epoch."""
+
 
 @final
 class Progress:
@@ -40,6 +43,9 @@ class Progress:
         self._last = 0
         self._width = 0
         self._metric = ""
+        self._total: int | None = None
+        self._epoch = 0
+        self._noted: tuple[int, int] | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -50,6 +56,7 @@ class Progress:
     def step(self, step: int, total: int, epoch: int, epochs: int, loss: float, size: int) -> None:
         """Tell of a step of `size` examples that is done; most calls show nothing."""
         now = time.monotonic()
+        self._total, self._epoch = total, epoch
         if self._first is None:
             self._first, self._started = step, now
             self._last = step - 1
@@ -94,12 +101,26 @@ class Progress:
     def validated(
         self, step: int, metric: str, value: float, *, better: bool, where: str = "on validation"
     ) -> None:
-        """Tell of a validation."""
+        """Tell of a validation: by the line of the next step, and now and then by one that stays.
+
+        The first one stays, and the last; of others one each SHARE of a training, and not two of
+        one epoch, as networks of a second each epoch would fill a terminal.
+        """
         self._metric = f"{metric} {value:.4f}"
-        if self.name:
+        if self.name or not self._is_worth_a_line(step):
             return
         mark = ", the best so far" if better else ""
         self.note(f"step {step:,}: {self._metric} {where}{mark}")
+
+    def _is_worth_a_line(self, step: int) -> bool:
+        if self._total is None:
+            return True
+        if self._noted is not None and step < self._total:
+            noted, epoch = self._noted
+            if step - noted < SHARE * self._total or self._epoch == epoch:
+                return False
+        self._noted = (step, self._epoch)
+        return True
 
     def note(self, text: str) -> None:
         """A line that stays."""

@@ -13,6 +13,7 @@ from silmu.runtime.times import DAY
 from silmu.steps.collect.checks import series_clocks, series_inputs, series_values
 from silmu.steps.collect.checks.sequence import Sequences
 from silmu.steps.collect.checks.view import Finding, number, share
+from silmu.steps.collect.series import EMPTY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,8 +60,10 @@ def _left_out(seen: Sequences) -> list[Finding]:
                 f"laid on any step: {drop.reason}",
                 drop.rows[:20],
                 drop.count,
-                "write the time, or the series, into them",
-                "wrong" if drop.count >= _FEW * total else "note",
+                "nothing is to be done"
+                if drop.reason == EMPTY
+                else "write the time, or the series, into them, unless they are totals or notes",
+                "wrong" if drop.count >= _FEW * total and drop.reason != EMPTY else "note",
             )
         )
     return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from silmu.steps.collect.checks.sequence import Sequences, there
 from silmu.steps.collect.checks.view import Finding
+from silmu.steps.collect.series import constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _FARTHEST = 24  # steps that a covariate may be ahead
 
 def check(seen: Sequences) -> list[Finding]:
     """Everything about the covariates."""
-    return [*_leaks(seen), *_missing_ahead(seen)]
+    return [*_leaks(seen), *_missing_ahead(seen), *_constant(seen)]
 
 
 def _leaks(seen: Sequences) -> list[Finding]:
@@ -117,3 +118,16 @@ def _reaches(one: Series, name: str) -> bool:
     held = values[there(values)]
     # What never changes is known of itself.
     return len(held) > 0 and all(value == held[0] for value in held.tolist())
+
+
+def _constant(seen: Sequences) -> list[Finding]:
+    """Covariates that are the same in all steps of all series."""
+    return [
+        seen.finding(
+            "constant covariate",
+            "note",
+            f"`{name}` never changes, so it tells nothing",
+            "prepare leaves it out; is the source whole?",
+        )
+        for name in constant(seen.series, seen.layout.input)
+    ]

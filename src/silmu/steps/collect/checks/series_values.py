@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from silmu.steps.collect.checks.sequence import Sequences
-from silmu.steps.collect.checks.view import Finding, number
+from silmu.steps.collect.checks.view import Finding, number, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ _SIDE = 20  # steps of either side of a shift
 _MOST_SHIFTS = 3
 _STILL, _MOVES = 12, 0.95  # steps that stand still, where so much of the rest moves
 _NEGATIVE = 0.25  # parts of the range below the rest
+MOSTLY = 0.5  # of the values of a series that is asked for now and then
 _NEAR = 61  # steps from which is told what is usual around one
 
 Where = list[tuple[int, "NDArray[np.int64]"]]
@@ -38,6 +39,7 @@ Where = list[tuple[int, "NDArray[np.int64]"]]
 
 def check(seen: Sequences) -> list[Finding]:
     """Everything about the values."""
+    told = _mostly_nothing(seen)
     coded: Where = []
     noughts: Where = []
     far: Where = []
@@ -63,7 +65,6 @@ def check(seen: Sequences) -> list[Finding]:
         odd = np.setdiff1d(odd, below)
         if len(odd):
             far.append((index, odd))
-    told: list[Finding] = []
     for kind, severity, places, what, cure in (
         (
             "missing as a number",
@@ -112,6 +113,29 @@ def check(seen: Sequences) -> list[Finding]:
         if places:
             told.append(_finding(seen, kind, severity, places, what, cure))
     return told
+
+
+def _mostly_nothing(seen: Sequences) -> list[Finding]:
+    """Series that are 0 in most steps, of which a median tells little."""
+    shares = {
+        index: float((one.values[one.observed] == 0).mean())
+        for index, one in enumerate(seen.series)
+    }
+    rare = [index for index, part in shares.items() if MOSTLY <= part < 1]
+    if not rare:
+        return []
+    values = np.concatenate([seen.series[i].values[seen.series[i].observed] for i in rare])
+    return [
+        seen.finding(
+            "mostly zeros",
+            "note",
+            f"{share(int((values == 0).sum()), len(values))} of the values are 0, in "
+            f"{seen.of(rare)}",
+            "the median of a forecast may be 0 then: read the mean, and of the figures the root "
+            "mean squared error and crps; longer steps (`--set step=`), summed up (`--set "
+            "aggregate=sum`), have fewer of them",
+        )
+    ]
 
 
 def _finding(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from silmu.steps.collect.environments.environment import Environment, collect, named, told
+from silmu.steps.collect.environments.collecting import collect
+from silmu.steps.collect.environments.environment import Environment, named, told
 from silmu.steps.collect.environments.making import make
+from silmu.steps.collect.environments.settings import SETTINGS, checked
 from silmu.steps.collect.environments.trial import close
 
 if TYPE_CHECKING:
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
     from silmu.steps.collect.checks import Finding
     from silmu.steps.collect.environments.environment import Source
 
-__all__ = ["Environment", "check", "close", "collect", "make", "named", "told"]
+__all__ = [
+    "SETTINGS",
+    "Environment",
+    "check",
+    "checked",
+    "close",
+    "collect",
+    "make",
+    "named",
+    "told",
+]
 
 
 def check(source: Source, *, settings: Mapping[str, Any] | None = None) -> list[Finding]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from silmu.errors import UsageError
-from silmu.runtime import spaces
+from silmu.runtime import space_forms
 from silmu.steps.collect.checks.view import Finding
 from silmu.steps.collect.environments import making, trial
 from silmu.steps.collect.environments.contract import Breach
 from silmu.steps.collect.environments.repeated import repeated
+from silmu.steps.collect.environments.settings import checked
 from silmu.steps.collect.environments.trial import MOST_BREACHES, Seen, Watched
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def check(source: Source, *, settings: Mapping[str, Any] | None = None) -> list[
         UsageError: there is no such environment, or a setting is none.
         MissingExtraError: a package that it needs is not installed.
     """
-    from silmu.steps.collect.environments.environment import checked_settings
-
-    wanted = checked_settings(settings)
+    wanted = checked(settings)
 
     def made() -> Any:
         return making.made(source, settings=wanted["kwargs"])
@@ -124,7 +123,7 @@ def _of_spaces(environment: Any) -> tuple[list[Finding], Space | None, Space | N
     for name in ("observation", "action"):
         try:
             own = getattr(environment, f"{name}_space", None)
-            both.append(spaces.of_gymnasium(own, name))
+            both.append(space_forms.of_gymnasium(own, name))
         except UsageError as error:
             both.append(None)
             cure = error.hint or "give a space of gymnasium.spaces"

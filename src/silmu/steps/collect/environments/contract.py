@@ -8,7 +8,7 @@ numbers that are finite; so is the reward.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -63,6 +63,18 @@ def failed(error: BaseException, doing: str) -> Breach:
     name = type(error).__name__
     given = f"{name}: {said:.300}" if said else name
     return Breach("exception", f"{doing} raised {given}", "mend it where it is raised")
+
+
+def tried(call: Callable[..., Any], name: str, *given: Any, **named: Any) -> Any:
+    """What a call of the environment's own code gives.
+
+    Raises:
+        Breach: it raised something.
+    """
+    try:
+        return call(*given, **named)
+    except (Exception, SystemExit) as error:
+        raise failed(error, name) from error
 
 
 def of_reset(result: Any, space: Space) -> NDArray[Any]:

@@ -16,13 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from silmu import store
 from silmu.errors import CorruptError, InputError, InvalidModelError, UnsafeModelError, UsageError
-from silmu.extras import version
-from silmu.runtime import spaces
+from silmu.runtime.space_forms import from_plain, of_gymnasium, to_plain
 from silmu.runtime.spaces import Space
-from silmu.steps.collect.environments import making, trial
-from silmu.steps.collect.environments.contract import Breach
-from silmu.steps.collect.environments.repeated import repeated
-from silmu.steps.collect.environments.trial import Watched
+from silmu.steps.collect.environments import making
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Drop
@@ -31,8 +27,6 @@ FORMAT = 1
 FILE = "environment.json"
 IN_MEMORY = "in memory"
 """The source of a class or factory that a program gave."""
-
-SETTINGS = ("max_episode_steps", "kwargs", "deterministic")
 
 Source = str | Path | Callable[..., Any]
 
@@ -97,9 +91,7 @@ class Environment:
             about: dict[str, Any] = json.loads((path / FILE).read_bytes())
             if about.pop("format") != FORMAT:
                 raise CorruptError(f"`{path}` has another format; silmu reads {FORMAT}")
-            observation, action = (
-                Space.from_plain(about.pop(key)) for key in ("observation", "action")
-            )
+            observation, action = (from_plain(about.pop(key)) for key in ("observation", "action"))
             given = source if callable(source) else None
             return cls(path=path, observation=observation, action=action, given=given, **about)
         except (OSError, ValueError, KeyError, TypeError, InvalidModelError) as error:
@@ -114,7 +106,7 @@ class Environment:
     def facts(self) -> dict[str, Any]:
         """What was collected, as plain values."""
         names = ("source", "fingerprint", "name", "max_episode_steps", "deterministic", "trial")
-        spaces = {name: getattr(self, name).to_plain() for name in ("observation", "action")}
+        spaces = {name: to_plain(getattr(self, name)) for name in ("observation", "action")}
         return {name: getattr(self, name) for name in names} | spaces
 
     def lines(self) -> list[str]:
@@ -136,7 +128,7 @@ class Environment:
         """
         source = self._source()
         made = making.make(source, settings=self.kwargs, **more)
-        own = _spaces(made)
+        own = spaces_of(made)
         if own != (self.observation, self.action):
             raise InputError(
                 f"`{self.name}` now shows {own[0]} and takes {own[1]}; it was collected with "
@@ -164,7 +156,7 @@ class Environment:
                     "none of these",
                     hint="look at it, put it elsewhere, and collect from there",
                 )
-        if self.file is not None and _hashed(source) != self.file:
+        if self.file is not None and hashed(source) != self.file:
             raise InputError(
                 f"what `{self.name}` is made by, {making.place_of(source)}, is no longer the one "
                 "that was collected",
@@ -174,47 +166,6 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"Environment({self.name!r}, shows {self.observation}, takes {self.action})"
-
-
-def collect(
-    source: Source,
-    folder: str | Path,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Environment:
-    """Makes an environment, tries it out, and leaves what was found in a folder.
-
-    Args:
-        source: as `making.make` takes it.
-        folder: which must not exist.
-        settings: `max_episode_steps`, after which an episode is cut; `kwargs`, what the environment
-            is made with; `deterministic`, False to take one that gives different things twice,
-            whose training begins new episodes where it goes on after a stop.
-        progress: is told a line of what was found.
-
-    Raises:
-        UsageError: there is no such environment, a setting is none, or a space is not taken.
-        MissingExtraError: a package that it needs is not installed.
-        InputError: it misbehaves; the step is named.
-    """
-    wanted = checked_settings(settings)
-    try:
-        found = _looked_at(source, wanted)
-    except Breach as breach:
-        raise InputError(
-            f"`{named(source)}` cannot be learnt from: {breach.message}",
-            hint=f"{breach.cure}; `silmu check reinforcement-learning` tells more",
-        ) from breach.__cause__
-    about = {"format": FORMAT, **found}
-    with store.new_folder(folder, meta={"dataset": found["fingerprint"]}) as writer:
-        data = json.dumps(about, ensure_ascii=False, indent=1, allow_nan=False)
-        writer.write(FILE, data.encode() + b"\n")
-    environment = Environment.open(folder, source)
-    if progress is not None:
-        for line in told(environment):
-            progress(line)
-    return environment
 
 
 def told(environment: Environment) -> list[str]:
@@ -253,84 +204,15 @@ def named(source: Source) -> str:
     return Path(last).stem if last.endswith(".py") else last
 
 
-def _looked_at(source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All of `environment.json` but its format."""
-    kwargs = settings["kwargs"]
-
-    def made() -> Any:
-        return making.make(source, settings=kwargs)
-
-    environment = made()
-    try:
-        observation, action = _spaces(environment)
-        limit = settings["max_episode_steps"] or making.time_limit(environment)
-        seen = trial.look(Watched(environment, observation, action), limit)
-    finally:
-        trial.close(environment)
-    again = repeated(made, observation, action, limit)
-    deterministic = again.breach is None
-    if again.breach is not None and settings["deterministic"]:
-        again.breach.cure += "; or --set deterministic=false, which gives up exact resume"
-        raise again.breach
-    package = type(environment).__module__.split(".")[0]
-    file = _hashed(source)
-    made_by = {"gymnasium": version("gymnasium"), package: version(package)}
-    plain = {
-        "source": str(source) if isinstance(source, str | Path) else IN_MEMORY,
-        "kwargs": dict(kwargs),
-        "observation": observation.to_plain(),
-        "action": action.to_plain(),
-        "max_episode_steps": limit,
-        "deterministic": deterministic,
-        "fresh": again.fresh,
-        "versions": {name: one for name, one in made_by.items() if one is not None},
-        "file": file,
-    }
-    steps = again.digest if deterministic else ""
-    whole = json.dumps([plain, steps], sort_keys=True, allow_nan=False).encode()
-    return {
-        "name": named(source),
-        **plain,
-        "where": making.absolute(source),
-        "trial": seen.facts(),
-        "fingerprint": hashlib.sha256(whole).hexdigest(),
-    }
-
-
-def _spaces(environment: Any) -> tuple[Space, Space]:
+def spaces_of(environment: Any) -> tuple[Space, Space]:
+    """What an environment shows, and what it takes."""
     return (
-        spaces.of_gymnasium(environment.observation_space),
-        spaces.of_gymnasium(environment.action_space, "action"),
+        of_gymnasium(environment.observation_space),
+        of_gymnasium(environment.action_space, "action"),
     )
 
 
-def checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Checked settings; those that are None are as if not given."""
-    found = {name: value for name, value in (given or {}).items() if value is not None}
-    for name in found:
-        if name not in SETTINGS:
-            raise UsageError(
-                f"environments have no setting `{name}`; there are {', '.join(SETTINGS)}"
-            )
-    limit, kwargs = found.get("max_episode_steps"), found.get("kwargs", {})
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise UsageError(f"max_episode_steps is {limit!r}; it must be a whole number from 1")
-    if not isinstance(kwargs, Mapping):
-        raise UsageError(f"kwargs is {kwargs!r}; it must be an object", hint='{"gravity": -5.0}')
-    try:
-        json.dumps(kwargs, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"kwargs holds what JSON cannot: {error}", hint="give a factory that knows it"
-        ) from error
-    return {
-        "max_episode_steps": limit,
-        "kwargs": kwargs,
-        "deterministic": bool(found.get("deterministic", True)),
-    }
-
-
-def _hashed(source: Source) -> str | None:
+def hashed(source: Source) -> str | None:
     """The SHA-256 of the file or the class of one's own; None for what an installed package has."""
     text = making.own_source(source)
     return None if text is None else hashlib.sha256(text).hexdigest()

@@ -115,9 +115,16 @@ def made(
 
 
 def time_limit(environment: Any) -> int | None:
-    """After how many steps an episode is cut by what gymnasium's registry says; None for never."""
+    """After how many steps an episode is cut by what gymnasium's registry says; None for never.
+
+    Of an Atari game it says after how many frames, of which a step has several.
+    """
     spec = getattr(environment, "spec", None)
     limit = getattr(spec, "max_episode_steps", None)
+    given: Any = getattr(spec, "kwargs", None) or {}
+    frames, skipped = (given.get(name) for name in ("max_num_frames_per_episode", "frameskip"))
+    if limit is None and isinstance(frames, int) and skipped:
+        limit = -(-frames // (skipped if isinstance(skipped, int) else min(skipped)))
     return int(limit) if isinstance(limit, int) and limit > 0 else None
 
 
@@ -299,15 +306,21 @@ def _from_module(name: str) -> Callable[..., Any] | None:
 
 
 def _import_arcade(name: str) -> None:
-    """Atari games are there once ale_py is imported."""
-    if name.startswith("ALE/"):
-        try:
-            library = importlib.import_module("ale_py")
-        except ImportError as error:
-            raise MissingExtraError(
-                f"`{name}` needs ale-py, which is not installed", hint="pip install ale-py"
-            ) from error
-        gymnasium().register_envs(library)
+    """Atari games, `ALE/Pong-v5` or by their older ids, are there once ale_py is imported."""
+    is_arcade = name.startswith("ALE/") or "NoFrameskip-v" in name
+    if not is_arcade and (":" in name or name in gymnasium().registry):
+        return
+    try:
+        library = importlib.import_module("ale_py")
+    except ImportError as error:
+        if not is_arcade:
+            return
+        raise MissingExtraError(
+            f"`{name}` needs ale-py, which is not installed; no extra of silmu brings it, for its "
+            "license is the GPL",
+            hint="pip install ale-py",
+        ) from error
+    library.ALEInterface.setLoggerMode(library.LoggerMode.Error)  # it greets
 
 
 def _unknown(library: ModuleType, name: str, error: Exception) -> UsageError:

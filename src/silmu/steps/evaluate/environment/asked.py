@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from silmu.errors import UsageError
-from silmu.runtime.spaces import Space
 from silmu.steps.collect.environments import Environment
 from silmu.steps.evaluate.environment.acting import Actor, Chance, Idle, Policy
 from silmu.steps.evaluate.environment.episodes import Played, play
@@ -33,26 +31,6 @@ def played(
         "idle": Idle(environment.action),
     }
     return {name: play(environment, actor, seeds, limit) for name, actor in actors.items()}
-
-
-def check(pipe: Any, environment: Environment) -> None:
-    """Refuses an environment that shows or takes something else than the policy knows.
-
-    Raises:
-        UsageError: it does.
-    """
-    own = pipe.processor
-    if _form(environment.observation) != _form(own.observation):
-        raise UsageError(
-            f"`{environment.name}` shows {environment.observation}, and the policy was trained on "
-            f"{own.observation}",
-            hint="give the environment of its training, or one that shows the same",
-        )
-    if environment.action != own.action:
-        raise UsageError(
-            f"`{environment.name}` takes {environment.action}, and the policy gives {own.action}",
-            hint="give the environment of its training, or one that takes the same",
-        )
 
 
 def head(pipe: Any, fingerprint: str) -> dict[str, Any]:
@@ -146,8 +124,3 @@ def warnings(environment: Environment, own: Judged) -> list[str]:
             "evaluates again finds somewhat other figures"
         )
     return found
-
-
-def _form(space: Space) -> dict[str, Any]:
-    """A space without its bounds, which no observation is held to."""
-    return {k: v for k, v in space.to_plain().items() if k not in ("low", "high")}

@@ -174,7 +174,7 @@ class Row:
         self._is_used = True
         self.number, self.is_over, self.episode = number, False, self.Episode()
         try:
-            found = _tried(self.made.reset, "reset", seed=seed)
+            found = contract.tried(self.made.reset, "reset", seed=seed)
             self.observation = contract.of_reset(found, self._environment.observation)
         except contract.Breach as breach:
             raise self._failed(breach) from breach
@@ -187,7 +187,7 @@ class Row:
         if value is not None:
             own.values.append(value)
         try:
-            found = _tried(self.made.step, "step", action)
+            found = contract.tried(self.made.step, "step", action)
             self.observation, reward, ended, cut = contract.of_step(
                 found, self._environment.observation
             )
@@ -224,11 +224,3 @@ def _begun(one: Row, row: int, actor: Actor, waiting: Iterator[tuple[int, int]])
 def _packed(actions: list[Any]) -> Sequence[Any]:
     """Arrays as one array; whole numbers as they are."""
     return np.stack(actions) if isinstance(actions[0], np.ndarray) else actions  # pyright: ignore
-
-
-def _tried(call: Callable[..., Any], name: str, *given: Any, **named: Any) -> Any:
-    """What the environment's own code gives; what it raises as a breach of its contract."""
-    try:
-        return call(*given, **named)
-    except (Exception, SystemExit) as error:
-        raise contract.failed(error, name) from error

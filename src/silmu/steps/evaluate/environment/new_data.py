@@ -25,7 +25,7 @@ def evaluate(pipe: Any, model: Path, dataset: Environment, folder: Path | None) 
     The episodes are other ones than those that `evaluate` without new data looks at.
     """
     started = time.monotonic()
-    asked.check(pipe, dataset)
+    pipe.processor.check(dataset.name, dataset.observation, dataset.action)
     limit = dataset.max_episode_steps or LONGEST_EPISODE
     seeds = episodes.seeds(dataset, "new", EPISODES)
     judged = judge(asked.played(pipe, dataset, seeds, limit), SEED)

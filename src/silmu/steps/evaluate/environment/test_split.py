@@ -37,7 +37,7 @@ def evaluate(
     started = time.monotonic()
     seed = int(settings.get("seed") or 0)
     environment, limit = prepared.environment, prepared.max_episode_steps
-    asked.check(pipe, environment)
+    pipe.processor.check(environment.name, environment.observation, environment.action)
     seeds = episodes.seeds(environment, "test", int(settings.get("episodes") or EPISODES))
     fingerprint = fingerprint_of(pipe)
     test = _fingerprint_of_episodes(environment.fingerprint, seeds, limit)

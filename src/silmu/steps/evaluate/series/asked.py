@@ -21,6 +21,9 @@ from silmu.steps.evaluate.series.windows import Windows
 AT_ONCE = 256
 """So many windows are asked together."""
 
+MOSTLY = 0.5
+"""From which share of true numbers that are 0 on it is told what figures mean then."""
+
 FEW = 4
 """A test part of fewer horizons is called short."""
 
@@ -123,6 +126,14 @@ def warnings(windows: Windows, own: Judged, unit: Unit) -> list[str]:
         found.append(
             f"{still:,} series {'do' if still > 1 else 'does'} not move in the training, and "
             f"{'are' if still > 1 else 'is'} in no scaled error"
+        )
+    truth = windows.truth[~np.isnan(windows.truth)]
+    nothing = float((truth == 0).mean()) if len(truth) else 0.0
+    if nothing >= MOSTLY:
+        found.append(
+            f"{nothing:.0%} of the numbers that are told are 0, and so may be the median that errs "
+            "least: read the mean, by the root mean squared error, and crps. In sMAPE a step at "
+            "which both are 0 counts as no error, and one at which only one is as 200"
         )
     unseen = len(windows.histories) - len(there)
     if unseen:

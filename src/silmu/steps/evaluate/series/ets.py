@@ -5,13 +5,18 @@ Snyder, Forecasting with Exponential Smoothing, 2008) on the training; the param
 were fitted there, and level, trend and season follow every value up to each origin. Where there is
 a season longer than the model can hold, the last that STL sees in the training is repeated
 (Cleveland et al., 1990), and what is left is smoothed.
+
+All is done in a unit in which values are about 20: steps and limits of the optimiser are absolute,
+and a series in won would else be fitted in another way than in millions of won. No mean is taken
+off, since forms that multiply need what is positive to stay so, and one unit for all forms keeps
+their criteria comparable.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -38,6 +43,9 @@ CYCLES = 3
 STRONG = 0.64
 """A long season counts where it explains so much of what is neither trend nor season: the measure
 of Wang, Smith and Hyndman, 2006, and the limit that the M4 competition's benchmarks had."""
+
+USUAL = 20.0
+"""The size that values have, about, when they are fitted."""
 
 EXACT = 500
 """Of no more steps the first level and season are fitted too; of more they hardly matter."""
@@ -105,15 +113,32 @@ def fitted(
     short = [one for one in seasons if 1 < one <= LONGEST]
     inner = season if season in short else max(short, default=1)
     long = sorted((one for one in seasons if one > LONGEST), reverse=True)
-    states = [_fitted(history, horizon, inner, long) for history in histories]
+    units = [unit_of(history) for history in histories]
+    states = [
+        _fitted(replace(history, values=history.values / unit), horizon, inner, long)
+        for history, unit in zip(histories, units, strict=True)
+    ]
 
     def points(place: int, ends: NDArray[np.int64]) -> NDArray[np.float64]:
-        return states[place].points(ends, horizon)
+        return states[place].points(ends, horizon) * units[place]
 
     title = "exponential smoothing (ETS)"
     forms = [_told(one) for one in states]
     counts = {form: forms.count(form) for form in dict.fromkeys(forms)}
     return Baseline(title, points, {"title": title, "forms": counts})
+
+
+def unit_of(history: History) -> float:
+    """What a series is divided by so that values of its training have a mean size of USUAL.
+
+    >>> unit_of(History("", 0, np.array([1e9, -3e9, np.nan]), 3))
+    100000000.0
+    """
+    values = history.values[: history.known]
+    sizes = np.abs(values[~np.isnan(values)])
+    # Shares of the largest, as the sum of huge numbers is none.
+    largest = float(sizes.max(initial=0.0))
+    return largest * (float(np.mean(sizes / largest)) / USUAL) if largest else 1.0
 
 
 def _fitted(history: History, horizon: int, inner: int, long: Sequence[int]) -> States:

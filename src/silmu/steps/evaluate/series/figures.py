@@ -142,8 +142,10 @@ def measure(totals: Totals) -> dict[str, NDArray[np.float64]]:
     root_mean_squared_error                  of the mean
     mean_absolute_scaled_error               errors over the mean absolute error that the naive
                                              forecast, seasonal where that is nearer, makes in the
-                                             training (Hyndman and Koehler, 2006)
-    symmetric_mean_absolute_percentage_error 0 to 200 (Makridakis, 1993, as in the M4 competition)
+                                             training (Hyndman and Koehler, 2006); series in which
+                                             that is 0 have no part in it
+    symmetric_mean_absolute_percentage_error 0 to 200 (Makridakis, 1993, as in the M4 competition);
+                                             0 where forecast and truth are both 0
     crps                                     twice the mean pinball loss of the nine deciles, which
                                              approaches the continuous ranked probability score
                                              (Gneiting and Raftery, 2007), in the unit of the series

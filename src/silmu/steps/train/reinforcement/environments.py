@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from silmu.errors import InputError, TrainingError
+from silmu.runtime.lens import PLAIN, Lens
 from silmu.steps.collect.environments import contract, trial
 from silmu.steps.collect.environments.contract import Breach
 from silmu.steps.train.batches import derive
@@ -71,6 +72,7 @@ class Environments:
         seed: what the seeds of all episodes follow from.
         frames: how many of the last observations are seen at once, the oldest first; an episode
             begins with its first one repeated.
+        lens: how pictures are read.
         training: False for episodes that training never has, to judge a policy by.
         max_episode_steps: after which an episode is cut; the environment's own unless given.
 
@@ -89,10 +91,12 @@ class Environments:
         seed: int,
         *,
         frames: int = 1,
+        lens: Lens = PLAIN,
         training: bool = True,
         max_episode_steps: int | None = None,
     ) -> None:
         self.environment, self.count, self.seed, self.frames = environment, count, seed, frames
+        self.lens = lens
         self.space, self.action = environment.observation, environment.action
         self.max_episode_steps = max_episode_steps or environment.max_episode_steps or LONGEST
         self._word = "episode" if training else "judgement"
@@ -250,7 +254,7 @@ class Environments:
             self._returns[index] += earned
         if self.environment.deterministic and _hash(self._raw[index]) != plain["seen"][index]:
             raise self._differs(index, "the observation is not what it was")
-        return np.concatenate(list(self.space.array(np.stack(frames))))
+        return np.concatenate(list(self.lens.array(self.space.array(np.stack(frames)))))
 
     def _told(self, actions: NDArray[Any]) -> list[Any]:
         """Actions as the environment takes them."""
@@ -332,7 +336,9 @@ class Environments:
         except InputError:
             self._name_observation(told)
             raise
-        return seen.copy() if self.space.is_image else seen
+        if not self.space.is_image:
+            return seen
+        return seen.copy() if self.lens == PLAIN else self.lens.array(seen)
 
     def _repeated(self, seen: NDArray[Any]) -> NDArray[Any]:
         """First observations, as often as observations are seen at once."""

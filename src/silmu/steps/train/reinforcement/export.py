@@ -52,7 +52,12 @@ def write_model(
     """
     environment = prepared.environment
     processor = PolicyProcessor(
-        environment.observation, environment.action, prepared.frames, algorithm
+        environment.observation,
+        environment.action,
+        prepared.frames,
+        algorithm,
+        prepared.lens,
+        environment.fresh,
     )
     network = copy.deepcopy(network).cpu().float().eval()
     with store.new_folder(target, meta={"task": HEAD, **(meta or {})}) as writer:

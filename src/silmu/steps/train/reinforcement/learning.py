@@ -10,7 +10,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -21,23 +21,20 @@ import torch
 from silmu import store
 from silmu.errors import Interrupted, TrainingError
 from silmu.steps.train import checkpoints as kept
-from silmu.steps.train.batches import derive
 from silmu.steps.train.checkpoints import Best, Checkpoints, State
 from silmu.steps.train.loop import Signals
 from silmu.steps.train.progress import Progress
-from silmu.steps.train.reinforcement import algorithms
-from silmu.steps.train.reinforcement.environments import Environments
+from silmu.steps.train.reinforcement.judging import Judge, does_as_well
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor, nn
-
-    from silmu.networks.policies import PolicyConfig
-    from silmu.steps.prepare.environments import PreparedEnvironment
 
 METRIC = "mean_return"
 LINES = 400
 """About so many lines of a log."""
+
+MOST_JUDGED = 4
+"""For each step of training judgements take at most so many, but for the first and the last."""
 
 RECENT = 100
 """Of so many episodes that ended last the log tells the mean return."""
@@ -75,7 +72,8 @@ class Learning:
     """How to go about it. All but `checkpoint_seconds` and `keep` decide what comes out.
 
     Attributes:
-        evaluations: how often the policy is evaluated, over the whole training.
+        evaluations: how often the policy is evaluated, over the whole training; less often where
+            its episodes are long.
         made_by: what decides the result: settings, environment, seed.
         checkpoint_seconds: between two checkpoints.
         keep: checkpoints that stay besides the newest and the best.
@@ -100,7 +98,7 @@ class Learnt:
 
 def learn(
     algorithm: Algorithm,
-    judge: Callable[[nn.Module], NDArray[np.float64]],
+    judge: Judge,
     learning: Learning,
     folder: Path,
     *,
@@ -113,7 +111,7 @@ def learn(
 
     Args:
         algorithm: not yet begun.
-        judge: the returns of a policy in episodes of their own, each time the same ones.
+        judge: how good a policy is.
         learning: how.
         folder: where the checkpoints and `log.jsonl` are.
         progress: what shows how it goes; a line on stderr unless given.
@@ -131,34 +129,12 @@ def learn(
             progress.close()
 
 
-def does_as_well(returns: NDArray[np.float64] | Sequence[float], highest: Sequence[float]) -> bool:
-    """Whether later weights are kept: they have learnt more, so they win unless clearly worse.
-
-    The highest of many judgements is a lucky one; who keeps its weights keeps its luck, which the
-    next episodes do not have.
-
-    >>> does_as_well([9.0, 11.0, 13.0], [10.0, 12.0, 12.0])
-    True
-    >>> does_as_well([1.0, 2.0, 1.0], [10.0, 12.0, 12.0])
-    False
-
-    Args:
-        returns: of the later weights, in the same episodes as `highest`.
-        highest: of the weights with the highest mean so far; empty where there are none.
-    """
-    if not highest:
-        return True
-    gained = np.asarray(returns, np.float64) - np.asarray(highest, np.float64)
-    error = float(gained.std(ddof=1)) / math.sqrt(len(gained)) if len(gained) > 1 else 0.0
-    return float(gained.mean()) >= -error
-
-
 @final
 class _Loop:
     def __init__(
         self,
         algorithm: Algorithm,
-        judge: Callable[[nn.Module], NDArray[np.float64]],
+        judge: Judge,
         learning: Learning,
         folder: Path,
         signals: Signals,
@@ -193,6 +169,8 @@ class _Loop:
         if newest is not None:
             self.state, tensors, plain = self.checkpoints.load_parts(newest)
             self.recent, self.highest = plain.pop("recent"), plain.pop("highest")
+            # Checkpoints once did not tell what judgements took.
+            self.judge.spent, self.judge.expected = plain.pop("judged", (0, 0))
             self.algorithm.restore(tensors, plain)
             self.checkpoints.tidy(self.state)
             self.saved_name = newest
@@ -204,16 +182,19 @@ class _Loop:
         while self.algorithm.steps < self.algorithm.total_steps:
             self._iterate()
             last = self.algorithm.steps >= self.algorithm.total_steps
-            if (
-                last
-                or self.state.step // self.between > max(self.state.evaluated, 0) // self.between
-            ):
+            if last or self._is_to_judge():
                 self._evaluate()
             elif self.signals.came or self._is_due():
                 self._save()
             if self.signals.came and not last:
                 raise self._interrupted()
         return self._finish()
+
+    def _is_to_judge(self) -> bool:
+        """Whether it is time again, and judgements of long episodes do not take too long."""
+        step, judge = self.state.step, self.judge
+        is_time = step // self.between > max(self.state.evaluated, 0) // self.between
+        return is_time and judge.spent + judge.expected <= MOST_JUDGED * step
 
     def _iterate(self) -> None:
         state, algorithm = self.state, self.algorithm
@@ -273,7 +254,8 @@ class _Loop:
             return
         self.state.seconds = self._seconds()
         tensors, plain = self.algorithm.state()
-        plain = {**plain, "recent": self.recent, "highest": self.highest}
+        judged = [self.judge.spent, self.judge.expected]
+        plain |= {"recent": self.recent, "highest": self.highest, "judged": judged}
         self.checkpoints.write_parts(self.state, self.algorithm.policy(), tensors, plain)
         self.saved_name, self.saved_at = self.state.name, time.monotonic()
 
@@ -303,100 +285,3 @@ class _Loop:
             f"`silmu train {self.folder.parent}` goes on from there",
             128 + self.signals.came,
         )
-
-
-def learnt(
-    network: str,
-    settings: Mapping[str, Any],
-    prepared: PreparedEnvironment,
-    folder: Path,
-    *,
-    progress: Progress | None = None,
-) -> tuple[nn.Module, Learnt]:
-    """The policy of a design, learnt; as `learn`.
-
-    Args:
-        network: one of `plan.FOR_POLICIES`.
-        settings: of the algorithm, `algorithm`, `seed`, `evaluations`, `judged_episodes`, `threads`
-            and `checkpoint_seconds`.
-        prepared: what it learns in.
-        folder: of checkpoints and log.
-        progress: as of `learn`.
-    """
-    kind, seed = settings["algorithm"], int(settings["seed"])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings["threads"] or threads)
-    try:
-        algorithm = algorithms.begun(network, kind, settings, prepared, seed)
-        made_by = {
-            "data": f"{prepared.environment.fingerprint} {prepared.fitted}",
-            "settings": {
-                name: settings[name]
-                for name in ("algorithm", "seed", *algorithm.DEFAULTS, "judged_episodes")
-            },
-            "threads": torch.get_num_threads(),
-        }
-        learning = Learning(
-            evaluations=settings["evaluations"],
-            made_by=made_by,
-            checkpoint_seconds=settings["checkpoint_seconds"],
-        )
-        judge = Judge(prepared, settings["judged_episodes"], seed)
-        return learn(algorithm, judge, learning, folder, progress=progress)
-    finally:
-        torch.set_num_threads(threads)
-
-
-@final
-class Judge:
-    """What a policy earns in episodes that training never has, always doing what it thinks best.
-
-    Args:
-        prepared: what it acts in.
-        episodes: in how many.
-        seed: what their seeds follow from.
-    """
-
-    def __init__(self, prepared: PreparedEnvironment, episodes: int, seed: int) -> None:
-        self.prepared, self.episodes, self.seed = prepared, episodes, seed
-
-    def __call__(self, policy: Any) -> NDArray[np.float64]:
-        """The return of each episode, (episodes,)."""
-        prepared = self.prepared
-        copies = Environments(
-            prepared.environment,
-            self.episodes,
-            derive(self.seed, "judgement"),
-            frames=prepared.frames,
-            training=False,
-            max_episode_steps=prepared.max_episode_steps,
-        )
-        returns: dict[int, float] = {}
-        state: Any = None
-        with torch.inference_mode():
-            while len(returns) < self.episodes:
-                found = policy(torch.from_numpy(copies.observation), state)
-                state = found[-1].clone() if policy.config.kind == "gru" else None
-                stepped = copies.step(chosen(policy.config, found[0].numpy()))
-                for copy, earned, _ in stepped.returns:
-                    returns.setdefault(copy, earned)
-                    if state is not None:
-                        state[copy] = 0
-        copies.close()
-        return np.array([returns[copy] for copy in range(self.episodes)])
-
-
-def chosen(config: PolicyConfig, told: NDArray[np.float32]) -> NDArray[Any]:
-    """The likeliest actions, as `Environments.step` takes them.
-
-    Args:
-        config: of the policy.
-        told: what it tells, (rows, outputs).
-    """
-    if config.actions == "box":
-        return told
-    if config.actions == "multi_binary":
-        return told > 0
-    ends = np.cumsum(config.action_sizes)[:-1]
-    best = [one.argmax(axis=1) for one in np.split(told, ends, axis=1)]
-    return best[0] if config.actions == "discrete" else np.stack(best, axis=1)

@@ -28,9 +28,9 @@ from silmu.steps.train.reinforcement import parts, settings
 from silmu.steps.train.reinforcement.acting import actor
 from silmu.steps.train.reinforcement.choices import choices
 from silmu.steps.train.reinforcement.flat import FlatAdam
+from silmu.steps.train.reinforcement.ppo_settings import SETTINGS, decided
 from silmu.steps.train.reinforcement.rollouts import Reading, Rollout, advantages
-from silmu.steps.train.reinforcement.scales import Moments
-from silmu.steps.train.reinforcement.settings import Setting
+from silmu.steps.train.reinforcement.scales import Scales
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,55 +38,8 @@ if TYPE_CHECKING:
     from silmu.networks.policies import Policy, PolicyConfig
     from silmu.steps.train.reinforcement.environments import Environments
 
-SETTINGS = {
-    "total_steps": Setting(None, 1, is_whole=True),
-    "num_environments": Setting(8, 1, 4096, is_whole=True),
-    "num_steps": Setting(None, 1, 1 << 20, is_whole=True),
-    "batch_size": Setting(256, 1, 1 << 20, is_whole=True),
-    "epochs": Setting(None, 1, 1000, is_whole=True),
-    "learning_rate": Setting(None, 0, 1),
-    "schedule": Setting("linear", names=("linear", "constant")),
-    "gamma": Setting(None, 0, 1),
-    "gae_lambda": Setting(None, 0, 1),
-    "clip_range": Setting(0.2, 0, 1),
-    "entropy_weight": Setting(None, 0, 100),
-    "value_weight": Setting(0.5, 0, 100),
-    "max_gradient": Setting(0.5, 0),
-    "normalise_rewards": Setting(True, names=(True, False)),
-}
-"""`num_steps` of each environment make up a rollout, `batch_size` of them all a batch.
-
-What is None is decided by `decided`."""
-
-FEWEST, MOST, FOR_PICTURES = 100_000, 1_000_000, 1_000_000
-PER_PAIR = 15_000
-"""Steps for each pair of a number that is seen and one that a head tells."""
-LONG = 1000
-"""From so many steps on an episode is long: what is done early decides what is earned late."""
-
 LARGEST_REWARD = 10.0
 """Beyond so many deviations of what comes together, a reward counts as this large."""
-
-
-def decided(given: Mapping[str, Any], config: PolicyConfig, limit: int) -> dict[str, Any]:
-    """All settings, what is None decided by the spaces and by how long an episode may be.
-
-    Args:
-        given: as `PPO.of` gives them.
-        config: of the policy.
-        limit: steps after which an episode is cut.
-    """
-    if config.image is not None:
-        own = {"num_steps": 128, "epochs": 4, "learning_rate": 5e-4, "entropy_weight": 0.01}
-        own |= {"total_steps": FOR_PICTURES, "gamma": 0.99, "gae_lambda": 0.95}
-    else:
-        pairs = config.observation_size * config.num_outputs
-        own = {"total_steps": min(max(PER_PAIR * pairs, FEWEST), MOST)}
-        own |= {"epochs": 10, "learning_rate": 1e-3, "entropy_weight": 0.0}
-        own |= {"num_steps": 512 if limit >= LONG else 128, "gamma": 0.99, "gae_lambda": 0.95}
-        if limit >= LONG and config.actions != "box":
-            own |= {"gamma": 0.999, "gae_lambda": 0.98}
-    return {name: own[name] if value is None else value for name, value in given.items()}
 
 
 @final
@@ -102,6 +55,7 @@ class PPO:
     Attributes:
         steps: how many steps of an environment are done.
         total_steps: how many there will be.
+        rollout_bytes: memory of what is seen in a rollout.
         episodes: those that ended since the list was last emptied: after which step, return,
             length.
     """
@@ -126,6 +80,7 @@ class PPO:
         self.total_steps: int = self.settings["total_steps"]
         most = -(-self.total_steps // self.count)
         self.num_steps = min(int(self.settings["num_steps"]), most)
+        self.rollout_bytes = self.num_steps * environments.observation.nbytes
         self.steps = self.iteration = 0
         self.episodes: list[tuple[int, float, int]] = []
         with torch.random.fork_rng(devices=[]):
@@ -134,9 +89,8 @@ class PPO:
         self.optimizer = FlatAdam(self.network)
         self.choices = choices(self.network)
         self.actor = actor(self.network, self.count)
-        self.observed = Moments((config.observation_size,))
-        self.rewarded = Moments(())
-        self.coming = np.zeros(self.count)
+        gamma = self.settings["gamma"] if self.settings["normalise_rewards"] else None
+        self.scales = Scales(self.network, self.count, gamma)
 
     def policy(self) -> Policy:
         """What acts."""
@@ -149,7 +103,7 @@ class PPO:
             rate *= max(1 - self.steps / self.total_steps, 0.0)
         with _quick(self.network):
             rollout = self._roll_out()
-            self._learn_scales(rollout)
+            self.scales.learn(rollout)
             numbers = self._learn(rollout, rate)
         self.iteration += 1
         return {**numbers, "learning_rate": rate}
@@ -194,31 +148,6 @@ class PPO:
         if self.network.config.actions != "box":
             return action
         return action * self.network.scale.numpy() + self.network.shift.numpy()
-
-    @torch.no_grad()
-    def _learn_scales(self, rollout: Rollout) -> None:
-        """Takes the rollout into the scales of observations and of rewards."""
-        network = self.network
-        if network.config.normalise and network.config.image is None:
-            self.observed.take(rollout.observations.reshape(-1, network.config.observation_size))
-            network.mean.copy_(torch.from_numpy(self.observed.mean))
-            network.deviation.copy_(torch.from_numpy(self.observed.deviation))
-        if not self.settings["normalise_rewards"]:
-            return
-        # Not rewards make the scale of a value, but what they add up to.
-        sums = np.empty_like(rollout.rewards)
-        gamma = self.settings["gamma"]
-        for step, (rewards, over) in enumerate(zip(rollout.rewards, rollout.over, strict=True)):
-            self.coming = sums[step] = self.coming * gamma + rewards
-            self.coming = np.where(over, 0.0, self.coming)
-        self.rewarded.take(sums.reshape(-1))
-        scale = float(self.rewarded.deviation)
-        if self.iteration and network.value_head is not None:
-            # What was told before is told still, in the new unit.
-            change = float(network.value_scale) / scale
-            network.value_head.weight.mul_(change)
-            network.value_head.bias.mul_(change)
-        network.value_scale.fill_(scale)
 
     def _learn(self, rollout: Rollout, rate: float) -> dict[str, float]:
         """Goes through the rollout several times, and changes the network by it."""
@@ -295,10 +224,8 @@ class PPO:
         tensors = {
             **parts.named("network", self.network.state_dict()),
             **parts.named("optimizer", self.optimizer.state()),
-            **parts.named("observed", self.observed.state()),
-            **parts.named("rewarded", self.rewarded.state()),
+            **self.scales.state(),
             **parts.named("environments", {k: torch.from_numpy(v) for k, v in arrays.items()}),
-            "coming": torch.from_numpy(self.coming),
         }
         if self.actor.state is not None:
             tensors["remembered"] = self.actor.state
@@ -313,9 +240,7 @@ class PPO:
         """
         self.network.load_state_dict(parts.of("network", tensors))
         self.optimizer.restore(parts.of("optimizer", tensors))
-        self.observed.restore(parts.of("observed", tensors))
-        self.rewarded.restore(parts.of("rewarded", tensors))
-        self.coming = tensors["coming"].numpy().copy()
+        self.scales.restore(tensors)
         if self.actor.state is not None:
             self.actor.state = tensors["remembered"].clone()
         self.steps, self.iteration = int(plain["steps"]), int(plain["iteration"])
@@ -325,7 +250,7 @@ class PPO:
         for i in range(self.count):
             if not self.environments.length(i):  # also where an episode could not be gone on with
                 self.actor.forget(i)
-                self.coming[i] = 0.0
+                self.scales.forget(i)
 
 
 @contextmanager

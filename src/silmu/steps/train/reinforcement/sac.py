@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch.nn import functional
 from silmu.errors import UsageError
 from silmu.networks import policies
 from silmu.networks.policies import LOG_DEVIATIONS
-from silmu.networks.values import Critics, through
+from silmu.networks.values import through
 from silmu.steps.train.batches import derive
 from silmu.steps.train.reinforcement.acting import actor
 from silmu.steps.train.reinforcement.flat import FlatAdam
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """Steps of the environments in an iteration, about, or updates, where they are more."""
+CRITICS = 2
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 SETTINGS = {
@@ -103,16 +105,21 @@ class SAC(OffPolicy):
         self.total_steps = own["total_steps"] or min(max(10_000 * pairs, FEWEST), MOST)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
-            self.network = policies.build(config)
-            self.critics = Critics(config)
+            self.network = policies.build(replace(config, critics=CRITICS))
+        assert self.network.critics is not None
+        self.critics = self.network.critics
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self.temperature = nn.ParameterDict({"log": nn.Parameter(torch.zeros(()))})
-        self.learns = nn.ModuleDict({"policy": self.network, "temperature": self.temperature})
+        acts = nn.ModuleList([self.network.body, self.network.head, self.temperature])
         self.optimizers = {
-            "policy_optimizer": FlatAdam(self.learns),
+            "policy_optimizer": FlatAdam(acts),
             "critics_optimizer": FlatAdam(self.critics),
         }
-        self.networks = {"learns": self.learns, "critics": self.critics, "targets": self.targets}
+        self.networks = {
+            "network": self.network,
+            "targets": self.targets,
+            "temperature": self.temperature,
+        }
         self.actor = actor(self.network, self.count)
         size = config.num_outputs
         self.noise = Noise(own["noise"], (self.count, size), seed)
