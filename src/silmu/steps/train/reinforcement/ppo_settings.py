@@ -55,5 +55,6 @@ def decided(given: Mapping[str, Any], config: PolicyConfig, limit: int) -> dict[
         own |= {"epochs": 10, "learning_rate": 1e-3, "entropy_weight": 0.0, "batch_size": 256}
         own |= {"num_steps": 512 if limit >= LONG else 128, "gamma": 0.99, "gae_lambda": 0.95}
         if limit >= LONG and config.actions != "box":
-            own |= {"gamma": 0.999, "gae_lambda": 0.98}
+            # Or what hovers, which costs little, is never given up for a landing.
+            own |= {"gamma": 0.999, "gae_lambda": 0.98, "entropy_weight": 0.01}
     return {name: own[name] if value is None else value for name, value in given.items()}
