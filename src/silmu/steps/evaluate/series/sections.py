@@ -68,8 +68,8 @@ def how(report: Mapping[str, Any]) -> str | None:
         told = ", ".join(f"{names[name]} {figure(value)}" for name, value in chosen.items())
         parts.append(
             f"The naive forecast to compare with was chosen on validation: {told}. So were the "
-            "weights, the line that they began with and how wide the deciles are; no figure here "
-            "is of that part."
+            "weights, the line that they began with, how near to it the medians are drawn and how "
+            "wide the deciles are; no figure here is of that part."
         )
     for name, why in part(found, "left_out").items():
         parts.append(f"There is no {name.upper()} beside it: {why}.")
