@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+Tensors = dict[str, NDArray[np.generic]]
 
 MODELS = Path(__file__).parent / "models"
 
@@ -34,3 +42,22 @@ def _logger() -> Iterator[None]:
 def models() -> Path:
     """The folder of tiny random models; tools/make_tiny_models.py makes them."""
     return MODELS
+
+
+@pytest.fixture
+def copy(models: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a model folder, with changes to its config.json or to its tensors."""
+
+    def changed(
+        name: str, tensors: Callable[[Tensors], Tensors] | None = None, **config: Any
+    ) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(models / name, folder, dirs_exist_ok=True)
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | config))
+        if tensors:
+            stored = tensors(load_file(folder / "model.safetensors"))
+            save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+        return folder
+
+    return changed

@@ -6,7 +6,6 @@ Reference answers are in tests/golden/bart.json, of transformers 4.57.6.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 import silmu
 from silmu import graphs
@@ -65,25 +63,6 @@ def alike(found: Any, expected: Any) -> None:
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
     else:
         assert found == expected
-
-
-@pytest.fixture
-def copy(models: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a model folder, with changes to its config.json or to its tensors."""
-
-    def changed(
-        name: str, tensors: Callable[[Outputs], Outputs] | None = None, **config: Any
-    ) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(models / name, folder, dirs_exist_ok=True)
-        path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | config))
-        if tensors:
-            stored = tensors(load_file(folder / "model.safetensors"))
-            save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
-        return folder
-
-    return changed
 
 
 @pytest.mark.parametrize("case", GOLDEN["answers"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 import silmu
 from silmu import graphs, registry
@@ -69,25 +67,6 @@ def ids(folder: Path, *lengths: int) -> list[list[int]]:
     random = np.random.default_rng(7)
     size = Folder(folder, folder.name).config["vocab_size"]
     return [random.integers(5, size, length).tolist() for length in lengths]
-
-
-@pytest.fixture
-def copy(models: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a model folder, with changes to its config.json or to its tensors."""
-
-    def changed(
-        name: str, tensors: Callable[[Outputs], Outputs] | None = None, **config: Any
-    ) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(models / name, folder, dirs_exist_ok=True)
-        path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | config))
-        if tensors:
-            stored = tensors(load_file(folder / "model.safetensors"))
-            save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
-        return folder
-
-    return changed
 
 
 def renamed(old: str, new: str) -> Callable[[Outputs], Outputs]:

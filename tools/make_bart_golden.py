@@ -1,6 +1,6 @@
 """Records what BART answers: tests/golden/bart.json.
 
-    python tools/make_bart_golden.py
+    python -m tools.make_bart_golden
 
 Run it where torch and transformers 4.57.6 are installed. Labels that nobody was trained on, of
 texts of every length, shortened ones among them; labels of texts and of pairs; spans and vectors.
@@ -15,9 +15,9 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import numpy as np
 import torch
 import transformers
+from tools.make_encoder_golden import plain
 from transformers import pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,16 +51,6 @@ ASKED: tuple[tuple[str, str, list[Any], dict[str, Any]], ...] = (
 )
 
 
-def plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, float | np.floating):
-        return float(f"{float(value):.7g}")
-    return int(value) if isinstance(value, np.integer) else value
-
-
 def main() -> None:
     torch.set_num_threads(1)
     cases: list[dict[str, Any]] = []
@@ -69,7 +59,7 @@ def main() -> None:
         case = {"model": model, "task": task, "input": given, "options": options}
         cases.append(case | {"output": plain(pipe(*given, **options))})
     found = {
-        "command": "python tools/make_bart_golden.py",
+        "command": "python -m tools.make_bart_golden",
         "transformers": transformers.__version__,
         "answers": cases,
     }

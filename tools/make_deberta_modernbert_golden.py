@@ -1,6 +1,6 @@
 """Records what DeBERTa and ModernBERT answer: tests/golden/deberta_modernbert.json.
 
-    python tools/make_deberta_modernbert_golden.py
+    python -m tools.make_deberta_modernbert_golden
 
 Run it where torch and transformers 4.57.6 are installed. There are rows of many more tokens than
 there are buckets of distances or a local layer sees, the buckets of every distance for the sizes of
@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 import transformers
+from tools.make_encoder_golden import plain
 from transformers import AutoConfig, pipeline
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
@@ -53,16 +54,6 @@ ASKED: dict[str, tuple[str, Any]] = {
 
 # Twice as many tokens as there are positions, which DeBERTa does not count.
 MANY = "The lighthouse keeper climbed the narrow stairs every evening before the sun set. " * 8
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, float | np.floating):
-        return float(f"{float(value):.7g}")
-    return int(value) if isinstance(value, np.integer) else value
 
 
 def long(name: str) -> dict[str, Any]:
@@ -102,7 +93,7 @@ def answer(family: str, task: str, ending: str, given: Any) -> dict[str, Any]:
 def main() -> None:
     torch.set_num_threads(1)
     found = {
-        "command": "python tools/make_deberta_modernbert_golden.py",
+        "command": "python -m tools.make_deberta_modernbert_golden",
         "transformers": transformers.__version__,
         "long": [long(name) for name in LONG],
         "buckets": [buckets(*sizes) for sizes in BUCKETS],

@@ -1,6 +1,6 @@
 """Records what RoBERTa and its kin, ELECTRA, MPNet and ALBERT answer: tests/golden/encoders.json.
 
-    python tools/make_encoder_golden.py
+    python -m tools.make_encoder_golden
 
 Run it where torch and transformers 4.57.6 are installed. There are texts as long as each model can
 read, texts with padding's id within them, and one answer of each family in each task.
@@ -44,6 +44,7 @@ def vectors(name: str, ids: list[int], every: int) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
+    """Lists, maps and numbers of seven digits, as JSON keeps them."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -78,7 +79,7 @@ def main() -> None:
         padding.append(vectors(name, ids, every=1))
     answers = [answer(family, task, *asked) for family in FAMILIES for task, asked in ASKED.items()]
     found = {
-        "command": "python tools/make_encoder_golden.py",
+        "command": "python -m tools.make_encoder_golden",
         "transformers": transformers.__version__,
         "long": long,
         "padding within": padding,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tokenizers import ByteLevelBPETokenizer
-from tools.tiny_models import TEXT, Made, labels, randomise
+from tools.tiny_models import Made, labels, randomise
+from tools.tiny_models.encoders import LONGEST, roberta_tokenizer
 from transformers import (
     BartConfig,
     BartForQuestionAnswering,
@@ -14,29 +14,10 @@ from transformers import (
     BartTokenizerFast,
 )
 
-LONGEST = 96
-
-
-def tokenizer(scratch: Path) -> BartTokenizerFast:
-    folder = scratch / "bart"
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trained.train_from_iterator(
-        TEXT.splitlines(), vocab_size=319, show_progress=False, special_tokens=special
-    )
-    trained.add_special_tokens(["<mask>"])
-    trained.save_model(str(folder))
-    return BartTokenizerFast(
-        vocab_file=str(folder / "vocab.json"),
-        merges_file=str(folder / "merges.txt"),
-        model_max_length=LONGEST,
-    )
-
 
 def models(scratch: Path) -> dict[str, Made]:
     """Maps each folder's name to its network, its tokenizer and how it is saved."""
-    words = tokenizer(scratch)
+    words = roberta_tokenizer(scratch, BartTokenizerFast)
     made: dict[str, Made] = {}
 
     def add(name, seed, kind, **changes):

@@ -70,7 +70,9 @@ LONGEST = 96
 """Tokens that a model reads; far enough for the widest buckets of MPNet."""
 
 
-def roberta_tokenizer(scratch: Path) -> PreTrainedTokenizerFast:
+def roberta_tokenizer(
+    scratch: Path, kind: type[PreTrainedTokenizerFast] = RobertaTokenizerFast
+) -> PreTrainedTokenizerFast:
     folder = scratch / "roberta"
     folder.mkdir(parents=True, exist_ok=True)
     trained = ByteLevelBPETokenizer()
@@ -80,7 +82,7 @@ def roberta_tokenizer(scratch: Path) -> PreTrainedTokenizerFast:
     )
     trained.add_special_tokens(["<mask>"])
     trained.save_model(str(folder))
-    return RobertaTokenizerFast(
+    return kind(
         vocab_file=str(folder / "vocab.json"),
         merges_file=str(folder / "merges.txt"),
         model_max_length=LONGEST,
