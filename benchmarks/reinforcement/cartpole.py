@@ -1,19 +1,23 @@
-"""How fast PPO learns CartPole-v1: silmu beside Stable-Baselines3 with rl-zoo's settings.
+"""How fast PPO learns CartPole-v1: silmu beside Stable-Baselines3 and SBX with rl-zoo's settings.
 
-    python -m venv OTHER; OTHER/bin/pip install torch==2.13.0 stable-baselines3==2.9.2
+    python -m venv OTHER
+    OTHER/bin/pip install torch==2.13.0 stable-baselines3==2.9.2 sbx-rl==0.28.0
     python benchmarks/reinforcement/cartpole.py --peer OTHER/bin/python
 
 Two things, each side in a process of its own, in turns, seed by seed, with one thread and with as
 many as there are cores. `steps`: environment steps a second of training with equal settings, those
 of rl-zoo (8 environments, 32 steps, batches of 256, 20 epochs). `target`: seconds of training until
 100 episodes of their own, played every 5,120 steps, have a mean return of 475; the playing is not
-counted. There silmu has its own defaults and Stable-Baselines3 those of rl-zoo, which were tuned
-for this environment. Writes results/<date>-cartpole.json, and the table to stdout.
+counted. There silmu has its own defaults and the others those of rl-zoo, which were tuned for this
+environment. SBX, Stable-Baselines3's algorithms in JAX, compiles what it computes: that counts in
+`target`, and in `steps` it is done before. Writes results/<date>-cartpole.json, and the table to
+stdout.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -23,6 +27,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +51,7 @@ SAME = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", type=Path, help="python that has stable-baselines3")
+    parser.add_argument("--peer", type=Path, help="python that has stable-baselines3 and sbx")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--output", type=Path)
     parser.add_argument("--child", nargs=4, metavar=("WHO", "WHAT", "THREADS", "SEED"))
@@ -55,7 +60,8 @@ def main() -> None:
         who, what, threads, seed = args.child
         print(json.dumps(SIDES[who](what, int(threads), int(seed))))
         return
-    pythons = {"silmu": sys.executable} | ({"sb3": str(args.peer)} if args.peer else {})
+    others = dict.fromkeys(LIBRARIES, str(args.peer)) if args.peer else {}
+    pythons = {"silmu": sys.executable, **others}
     cores = os.cpu_count() or 1
     found: dict[str, dict[str, list[float]]] = {}
     for seed in args.seeds:
@@ -86,6 +92,8 @@ def main() -> None:
 def child(python: str, who: str, what: str, threads: int, seed: int) -> float:
     command = [python, __file__, "--child", who, what, str(threads), str(seed)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+    if threads == 1:
+        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -125,9 +133,8 @@ def silmu(what: str, threads: int, seed: int) -> float:
     return float("inf")
 
 
-def sb3(what: str, threads: int, seed: int) -> float:
+def other(library: str, what: str, threads: int, seed: int) -> float:
     import torch
-    from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
@@ -135,7 +142,8 @@ def sb3(what: str, threads: int, seed: int) -> float:
     torch.set_num_threads(threads)
     copies = make_vec_env("CartPole-v1", 8, seed=seed)
     rates = {"learning_rate": lambda left: 1e-3 * left, "clip_range": lambda left: 0.2 * left}
-    model = PPO("MlpPolicy", copies, seed=seed, device="cpu", **ZOO, **rates)
+    kind = importlib.import_module(library).PPO
+    model = kind("MlpPolicy", copies, seed=seed, device="cpu", **ZOO, **rates)
     if what == "steps":
         model.learn(256)
         start = time.perf_counter()
@@ -166,7 +174,8 @@ def sb3(what: str, threads: int, seed: int) -> float:
     return reached.seconds
 
 
-SIDES = {"silmu": silmu, "sb3": sb3}
+LIBRARIES = {"sb3": "stable_baselines3", "sbx": "sbx"}
+SIDES = {"silmu": silmu, **{who: partial(other, name) for who, name in LIBRARIES.items()}}
 
 if __name__ == "__main__":
     main()
