@@ -1005,12 +1005,24 @@ def test_an_encoding_that_cannot_be_told_is_refused(run: Collect, tmp_path: Path
     path = tmp_path / "a.csv"
     for text, encoding in [
         ("感想,標籤\n" + "這部電影非常好看。,好\n" * 9, "gb18030"),
+        ("城市,销量\n" + "北京,3\n天津,4\n" * 9, "gbk"),
         ("text,label\n" + "とても面白かった,良い\n" * 9, "shift_jis"),
+        ("都市,売上\n" + "東京,3\n大阪,4\n" * 9, "euc-jp"),
         ("text,label\n" + "Очень хороший фильм,да\n" * 9, "koi8-r"),
     ]:
         path.write_bytes(text.encode(encoding))
         with pytest.raises(InputError, match="neither UTF-8, UTF-16, CP949 nor Latin-1"):
             run(path)
+
+
+@pytest.mark.parametrize(
+    "names", ["강남 부산", "충북 전북", "딸기 녹차", "빵", "긍정 부정", "맑음 흐림"]
+)
+def test_few_korean_names_are_enough(run: Collect, tmp_path: Path, names: str) -> None:
+    rows = [f"2023. 01. {n + 1:02}.,{name},1" for n in range(9) for name in names.split()]
+    (tmp_path / "a.csv").write_bytes("\n".join(["날짜,품목,수량", *rows]).encode("cp949"))
+    dataset = run(tmp_path / "a.csv", input="품목", target="수량")
+    assert {row["품목"] for row in content(dataset)} == set(names.split())
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])

@@ -34,9 +34,25 @@ _MARKS = (
 )
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _HANGUL_SHARE = 0.7  # of the letters beyond ASCII, for a file to be Korean: Chinese ones have 0.6
-# A third of any Korean text; Russian and Japanese ones read as CP949 have others.
-_USUAL = frozenset("이다는에가고을지의하은로도어기한사리아나를자시게서인그대요일만네좋해음정라들")
-_USUAL_SHARE = 0.1
+# Nineteen in twenty of any Korean text, of names and headings too; what Chinese, Japanese or
+# Russian bytes give, read as CP949, is seldom among them.
+_COMMON = frozenset(
+    "가각간갈감갑갔강갖같개객걍거건걸검겁것게겟겠겨격견결경계고곤골공과관광괜괴교구국군굳굴굿궁권"
+    "귀규그극근글금급긍기긴길김깊까깝깨꺼께껴꼬꼭꽤꾸꿀꿈끄끌끔끝끼낌나낚난날남납낫났낭낮내낸냐냥"
+    "너널넘네녀년노녹놀놈높놓누눈느는늘능니닌님다닥단달담답당대더덕던데도독돈돋돌동돼됐되된될됨두"
+    "둘뒤드득든들듯등디딩따딱딴딸때떠떤떨떻또똑똥뛰뜨뜻라락란랄람랐랑래랜랬량러런럼럽렇레려력련렸"
+    "로록론롭료룡루류률륭르른를름리릭린릴림립링마막만많말맑맘맛망맞매맨머먹먼멋멍메멘멜며면명몇모"
+    "목몰몸못묘무문물뭐뭔뭘미믹민믿밀밋밌바박밖반받발방배백버번벌범법베벽변별병보복본볼봄봉봐봣봤"
+    "부북분불브블비빈빙빛빠빨빵빼뻔뿐쁘쁜사산살삶삼상새색생서석선설섭성세섹셔션셨소속손솔송수순술"
+    "숨쉬쉽슈스슨슬슴습슷승시식신실싫심십싶싸쌍써쓰쓸씨씬아악안않알암았앞애액야약양얘어억언얼엄업"
+    "없엇었엉에엔여역연열엽였영예옛오온올와완왔왕왜왠외요욕용우욱운울움웃웅워원월웠위유윤율으은을"
+    "음읍의이인일읽임입잇있잊자작잔잖잘잠잡장재잼쟁저적전절점접정제젠져졌조족존졸좀종좋좌죄죠주죽"
+    "준줄줌중줘줬즈즌즐즘증지직진질짐집짓징짜짝짱째쩌쩔쯤찌찍차착찬찮참창찾채책처척천철첨첫청체쳐"
+    "초총최추춘출충취층치친칠침카캐커케켜코콩쾌큐크큰클큼키킬타탄탈태택터테텐토통투트특튼틀티팅파"
+    "판패팬퍼페편평포폭표풀품풍프픈플피픽필하학한할함합항해햇했행향허헐험혀현형혜호혹혼홍화확환활"
+    "황회효후훈훌훨휴흐흔흘흥희히힘"
+)
+_COMMON_SHARE = 0.6
 _WESTERN_SHARE = 0.4  # at most, of the letters of a file in a Western language, are accented
 
 
@@ -259,8 +275,8 @@ def _other(path: Path, sample: bytes) -> tuple[str, bool]:
     korean = sample.decode("cp949", "replace")
     beyond = [letter for letter in korean if letter > "\x7f" and letter.isalpha()]
     hangul = sum("가" <= letter <= "힣" for letter in beyond)
-    usual = sum(letter in _USUAL for letter in beyond)
-    is_korean = hangul >= _HANGUL_SHARE * len(beyond) and usual >= _USUAL_SHARE * hangul
+    common = sum(letter in _COMMON for letter in beyond)
+    is_korean = hangul >= _HANGUL_SHARE * len(beyond) and common >= _COMMON_SHARE * hangul
     if beyond and is_korean and korean.count("\ufffd") * 20 <= hangul:
         return "cp949", True
     western = sample.decode("cp1252", "replace")
