@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -131,6 +132,24 @@ def test_settings_that_it_does_not_take_are_refused() -> None:
         environments.make("Pendulum-v1", settings={"gravitas": 1})
     with pytest.raises(UsageError, match="gave a int"):
         environments.make(lambda: 3)
+
+
+@pytest.mark.parametrize(
+    ("cameras", "settings", "at"),
+    [({"track": 2}, {}, 2), ({"other": 2}, {}, -1), ({"track": 2}, {"camera_id": -1}, -1)],
+)
+def test_a_camera_goes_along_with_a_robot(
+    cameras: dict[str, int], settings: dict[str, Any], at: int
+) -> None:
+    """As environments of MuJoCo have theirs, which need a package of 200 MB."""
+
+    def robot(camera_id: int = -1) -> Any:
+        found: Any = Walk()
+        found.mujoco_renderer = SimpleNamespace(camera_id=camera_id)
+        found.model = SimpleNamespace(camera=lambda name: SimpleNamespace(id=cameras[name]))
+        return found
+
+    assert making.make(robot, settings=settings).mujoco_renderer.camera_id == at
 
 
 def test_what_is_missing_is_named_with_the_line_that_installs_it(tmp_path: Path) -> None:

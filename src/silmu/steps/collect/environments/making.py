@@ -19,6 +19,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -88,7 +89,20 @@ def make(
                 f"the environment of {_named(source)} has no {space}",
                 hint=f"self.{space} = gymnasium.spaces.Box(...) or Discrete(n) in __init__",
             )
+    if not {"camera_id", "camera_name"} & {*(settings or {}), *more}:
+        _follow(environment)
     return environment
+
+
+def _follow(environment: Any) -> None:
+    """Lets the camera of a robot go along with it, as MuJoCo's own models ask for with `track`.
+
+    Gymnasium's renderer looks at where it began.
+    """
+    renderer = getattr(environment, "mujoco_renderer", None)
+    if renderer is not None and getattr(renderer, "camera_id", 0) in (None, -1):
+        with suppress(AttributeError, KeyError):  # it has no such camera
+            renderer.camera_id = environment.model.camera("track").id
 
 
 def made(
