@@ -147,8 +147,8 @@ def test_policies_have_a_table_of_their_own(
     assert len({line.count("|") for line in told[3:6]}) == 1
     assert told[5:] == [
         "| [cartpole-ppo](reinforcement-learning/cartpole-ppo.toml) | 495.0 (490.0 to 500.0), 2 "
-        "| 500.0 to 500.0, 480.5 to 498.0 | 22.5 | 9.300 | 120,000 | 0.5 min | 9,155 "
-        "| better 2/2 |",
+        "| 500.0 to 500.0, 480.5 to 498.0 | 500 after 100,000 | 22.5 | 9.300 | 120,000 | 0.5 min "
+        "| 9,155 | better 2/2 |",
         "",
         "2026-11-30, two cores.",
     ]
