@@ -50,7 +50,7 @@ PEERS = {
     "machine": ("engines", "machine", []),
     "silmu": ("silmu", "silmu", ALL),
     "silmu q8": ("silmu", "silmu_q8", ALL),
-    "silmu openvino": ("silmu", "silmu_openvino", [*LABELS, "question"]),
+    "silmu openvino": ("silmu", "silmu_openvino", ALL),
     "transformers": ("transformers5", "transformers", [*LABELS, *GENERATES]),
     "transformers-4.57": ("transformers4", "transformers", ["question"]),
     "transformers bf16": ("transformers5", "transformers_bf16", [*LABELS, *GENERATES]),

@@ -5,6 +5,7 @@ Without `silmu[openvino]` this file is skipped; `test_fastest` has what needs no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 import silmu
+import test_golden
 import test_logits
 import test_precision
 from silmu import graphs, registry
 from silmu.errors import InvalidModelError, UnsupportedModelError, UsageError
+from silmu.pipelines._model import Model
+from silmu.runtime.decoder import StatefulDecoder
 from silmu.runtime.folder import Folder
+from silmu.runtime.generate import Decoder
 
 pytest.importorskip("openvino", reason="silmu[openvino] is not installed")
 
@@ -30,17 +35,28 @@ FEW = [dtype for dtype in ("bf16", "q8") if dtype == "q8" or openvino.reduced_ty
 OPENVINO: dict[str, Any] = {"model_kwargs": {"engine": "openvino"}}
 
 
-def generates(case: dict[str, Any]) -> bool:
+def cases(*, generates: bool) -> list[Any]:
+    """What was recorded, of families that write only the batches with padding."""
+    found = test_logits.parameters(generates=generates)
+    return [one for one in found if str(one.id).endswith("/right") or not writes(one.values[0])]
+
+
+def writes(case: dict[str, Any]) -> bool:
     family = registry.graph_module(test_logits.family(case))
     assert family is not None
     return "text-generation" in family.HEADS
 
 
-ENCODERS = [
-    pytest.param(case, id=case["id"].removeprefix("logits/"))
-    for case in test_logits.CASES
-    if test_logits.kept(case) and not generates(case)
-]
+DECODERS = (*test_precision.DECODERS, "gemma2-lm", "gemma3-lm", "qwen3-window")
+"""Among them windows, scores that are bent, heads of keys that are shared."""
+
+WRITTEN = [
+    case
+    for case in test_golden.all_cases()
+    if "/text-generation/" in (case.id or "") and test_golden.difference(case.id) is None
+][::10]
+GREEDY: dict[str, Any] = {"do_sample": False, "max_new_tokens": 8}
+ONCE, SEA, KEEPER = "Once upon a time", "The sea", "The lighthouse keeper climbed"
 
 
 open_session = graphs.open_session
@@ -53,7 +69,7 @@ def opened(name: str, head: str, dtype: str) -> Any:
 # ── the numbers ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("case", ENCODERS)
+@pytest.mark.parametrize("case", cases(generates=False))
 def test_in_fp32_it_computes_what_transformers_does(
     case: dict[str, Any], models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,14 +78,6 @@ def test_in_fp32_it_computes_what_transformers_does(
 
     monkeypatch.setattr(graphs, "open_session", as_openvino)
     test_logits.test_graphs(case, models)
-
-
-def test_every_encoder_is_among_them() -> None:
-    families = {test_logits.family(case.values[0]) for case in ENCODERS}
-    heads = {test_logits.head(case.values[0]) for case in ENCODERS}
-    assert families >= {"albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert"}
-    assert families >= {"mpnet", "roberta", "xlm-roberta"}
-    assert heads == {*test_logits.HEADS.values()} - {"text-generation"}
 
 
 @pytest.mark.parametrize(("name", "head"), test_precision.ENCODERS)
@@ -142,6 +150,126 @@ def test_real_vectors_stay_near(dtype: str, least: float) -> None:
     assert cosines.mean() < 0.9999999  # or nothing was cut
 
 
+def test_long_texts_are_turned_by_exact_angles(copy: Callable[..., Path]) -> None:
+    """In bf16 a position of four digits would be off by several turns of the fastest pair."""
+    if "bf16" not in FEW:
+        pytest.skip("this processor has no products of bf16")
+    path = copy("llama-lm", max_position_embeddings=4096)
+    rng, folder = np.random.default_rng(0), Folder(path, "llama-lm")
+    prompts = [rng.integers(5, folder.config["vocab_size"], n).tolist() for n in (40, 1500)]
+
+    def logits(**settings: Any) -> NDArray[np.float32]:
+        model = Model(folder, "text-generation", **settings)
+        return np.array([model.decoder().start([prompt], 1502)[0] for prompt in prompts])
+
+    error = np.abs(logits(dtype="bf16", engine="openvino") - logits(dtype="fp32")).mean(axis=1)
+    assert 1e-4 < error[1] < 0.2
+    assert error[1] < 4 * error[0]
+
+
+# ── what is written ────────────────────────────────────────────────────────────────────────────
+
+
+def decoder(name: str, dtype: str = "fp32", **settings: Any) -> Decoder:
+    return Model(Folder(MODELS / name, name), "text-generation", dtype=dtype, **settings).decoder()
+
+
+def walk(decoder: Decoder, vocabulary: int) -> NDArray[np.float32]:
+    """Scores along a road on which rows change places, multiply, end and are left by all."""
+    rng, found = np.random.default_rng(1), list[NDArray[np.float32]]()
+    for _ in range(2):  # the second start begins from nothing
+        prompts = [rng.integers(5, vocabulary, n).tolist() for n in (3, 17, 9)]
+        logits = decoder.start(prompts, 40)
+        found.append(logits.copy())
+        for rows in (None, [2, 0, 1], [1, 1, 2], None, [0, 0, 1, 2, 2, 2], [5, 1], None, [1], [0]):
+            places = None if rows is None else np.array(rows)
+            count = len(logits) if rows is None else len(rows)
+            logits = decoder.step(rng.integers(5, vocabulary, count), places)
+            found.append(logits.copy())
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_rows_go_on_from_the_rows_that_they_are_told(name: str) -> None:
+    vocabulary = Folder(MODELS / name, name).config["vocab_size"]
+    expected = walk(decoder(name), vocabulary)
+    found = walk(decoder(name, engine="openvino"), vocabulary)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-4)
+    for dtype in FEW:
+        found = walk(decoder(name, dtype, engine="openvino"), vocabulary)
+        error = np.sqrt(np.square(found - expected).mean() / expected.var())
+        assert 1e-4 < error < (0.1 if dtype == "bf16" else 0.2)
+
+
+@pytest.mark.parametrize("case", cases(generates=True))
+def test_in_fp32_it_writes_what_transformers_does(
+    case: dict[str, Any], models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_openvino(folder: Folder, head: str) -> Any:
+        return opened(folder.name, head, "fp32")
+
+    monkeypatch.setattr(graphs, "open_session", as_openvino)
+    monkeypatch.setattr(test_logits, "CachedDecoder", StatefulDecoder)
+    test_logits.test_generation_with_a_cache(case, 2, models)
+    test_logits.test_generation_reads_whole_prompts(case, models)
+
+
+@pytest.mark.filterwarnings("ignore:device=:UserWarning")
+@pytest.mark.parametrize("case", WRITTEN)
+def test_texts_are_those_of_transformers(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Greedy, constrained, with beams and chats: every tenth of what was recorded."""
+    start = Model.__init__
+
+    def as_openvino(self: Model, folder: Folder, head: str, **settings: Any) -> None:
+        start(self, folder, head, **{**settings, "engine": "openvino", "dtype": "fp32"})
+
+    monkeypatch.setattr(Model, "__init__", as_openvino)
+    test_golden.check(case)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_beams": 3, "num_return_sequences": 2},
+        {"do_sample": True, "seed": 7, "num_return_sequences": 2},
+        {"eos_token_id": [53, 14, 259]},
+        {"guidance_scale": 1.5},
+    ],
+    ids=lambda options: "-".join(options) or "greedy",
+)
+def test_a_prompt_gets_the_same_answer_whoever_is_beside_it(options: dict[str, Any]) -> None:
+    write = silmu.pipeline("text-generation", MODELS / "gpt2-lm", **OPENVINO)
+    other = silmu.pipeline("text-generation", MODELS / "gpt2-lm")
+    prompts, how = [ONCE, SEA, KEEPER, "안녕하세요, the dragon"], {**GREEDY, **options}
+    together = write(prompts, batch_size=4, **how)
+    assert together == [write(prompt, **how) for prompt in prompts] == other(prompts, **how)
+
+
+@pytest.mark.parametrize("dtype", FEW)
+def test_in_fewer_bits_a_prompt_alone_gets_the_same_answer_again(dtype: str) -> None:
+    write = silmu.pipeline("text-generation", MODELS / "gpt2-lm", dtype=dtype, **OPENVINO)
+    first = [write(prompt, **GREEDY) for prompt in (ONCE, SEA)]
+    write([KEEPER, ONCE], batch_size=2, **GREEDY)
+    assert [write(prompt, **GREEDY) for prompt in (ONCE, SEA)] == first
+
+
+def test_text_is_streamed(capsys: pytest.CaptureFixture[str]) -> None:
+    write = silmu.pipeline("text-generation", MODELS / "gpt2-lm", **OPENVINO)
+    answer = write(ONCE, streamer=silmu.TextStreamer(write.tokenizer), **GREEDY)
+    assert capsys.readouterr().out == answer[0]["generated_text"] + "\n"
+
+
+def test_threads_write_by_themselves() -> None:
+    write = silmu.pipeline("text-generation", MODELS / "gpt2-lm", **OPENVINO)
+    prompts = [ONCE, SEA, KEEPER] * 4
+    expected = [write(prompt, **GREEDY) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda prompt: write(prompt, **GREEDY), prompts)) == expected
+
+
 def test_threads_share_a_session() -> None:
     session = opened("bert-sequence", "text-classification", "fp32")
     batches = [test_precision.batch([text]) for text in test_precision.random_texts("bert-base")]
@@ -194,10 +322,9 @@ def test_what_another_engine_wrote_is_refused(tmp_path: Path) -> None:
         openvino.OpenVinoSession(tmp_path / "model.xml", tmp_path / "ports.json", dtype="fp32")
 
 
-@pytest.mark.parametrize("name", ["gpt2-sequence", "llama-sequence"])
-def test_decoders_are_refused(name: str) -> None:
-    with pytest.raises(UnsupportedModelError, match="with OpenVINO silmu computes encoders"):
-        opened(name, "text-classification", "fp32")
+def test_kinds_that_compute_in_fp32_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="computes encoders and decoders"):
+        opened("resnet-image", "image-classification", "fp32")
 
 
 def test_precisions_that_it_does_not_have() -> None:
@@ -239,3 +366,22 @@ def test_fastest_measures_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         model_kwargs={"engine": "openvino"},
     )
     assert chosen.model.engine == "openvino"
+
+
+def test_fastest_measures_what_writes_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SILMU_CACHE", str(tmp_path))
+    from silmu.pipelines import _fastest
+
+    write = silmu.pipeline("text-generation", MODELS / "gpt2-lm")
+    measured = _fastest.measure(write.model, write.tokenizer)
+    drift = {(one["engine"], one["dtype"]): one["drift"] for one in measured}
+    assert {dtype for engine, dtype in drift if engine == "openvino"} == {"fp32", *FEW}
+    assert drift["openvino", "fp32"] < 1e-5 < drift["openvino", "q8"]
+    chosen = silmu.pipeline(
+        "text-generation",
+        MODELS / "gpt2-lm",
+        dtype="fastest",
+        model_kwargs={"engine": "openvino", "max_drift": 1.0},
+    )
+    assert chosen.model.engine == "openvino"
+    assert chosen(SEA, **GREEDY)[0]["generated_text"].startswith(SEA)

@@ -1,4 +1,4 @@
-"""silmu with OpenVINO, in bf16 and in 8 bits: encoders only."""
+"""silmu with OpenVINO, in bf16 and in 8 bits."""
 
 from __future__ import annotations
 

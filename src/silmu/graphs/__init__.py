@@ -320,10 +320,10 @@ def _open_openvino(
     from silmu.runtime import openvino
 
     family = check(folder, head)
-    if "text-generation" in family.HEADS or _is_small(family):
+    if _is_small(family):
         raise UnsupportedModelError(
             f"`{folder.name}` is a {folder.config['model_type']!r}, and with OpenVINO silmu "
-            "computes encoders",
+            "computes encoders and decoders",
             hint="leave the engine out: ONNX Runtime does",
         )
     if device != "cpu":

@@ -311,7 +311,9 @@ class Graph:
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, list(self._initializers.values())
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        own = {node.domain for node in self._nodes} - {"", MICROSOFT}
+        versions = {"": OPSET, MICROSOFT: 1, **dict.fromkeys(own, 1)}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="silmu"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.graphs import _encoder
+from silmu.graphs._attention import PlainAttention
 from silmu.graphs._builder import MICROSOFT
 from silmu.graphs._heads import token_labels
 
@@ -17,7 +18,8 @@ class Attention:
     """Causal attention over rows of tokens, which are padded on the right.
 
     To generate, it reads and grows a key-value cache of shape (rows, heads, room, head size) a
-    layer, bound in place. For other heads it sees all tokens at once, each those before it.
+    layer, bound in place. For other heads it sees all tokens at once, each those before it. Where
+    products are by rows, it is a `PlainAttention`.
 
     Args:
         caches: whether it has a cache.
@@ -43,12 +45,15 @@ class Attention:
                 f"config.json of `{config.name}` has {heads} heads of queries, "
                 f"which {kv_heads} heads of keys do not divide"
             )
-        if size % 8:
+        if size % 8 and not graph.by_rows:
             raise UnsupportedModelError(
                 f"`{config.name}` has attention heads of size {size}; "
                 "the engine computes those whose size is a multiple of 8"
             )
         self.hidden: Value = ""
+        self.plain = PlainAttention(graph, ids, caches=caches) if graph.by_rows else None
+        if self.plain is not None:
+            return
         if caches and graph.exported:
             self._read_mask(ids)
         elif caches:
@@ -78,6 +83,18 @@ class Attention:
             softcap: what the scores are bent to stay below, by a tanh; not at all, if 0.
         """
         g = self.graph
+        if self.plain is not None:
+            apart = (query, key, value) if key else g.split(query, 3)
+            return self.plain(
+                layer,
+                *apart,
+                heads=self.heads,
+                kv_heads=self.kv_heads,
+                size=self.size,
+                scale=scale,
+                window=window,
+                softcap=softcap,
+            )
         room, grown = ("past", "seen") if g.exported else ("room", "room")
         shape: list[int | str] = ["rows", self.kv_heads, room, self.size]
         past, present = ["", ""], list[str]()

@@ -6,6 +6,7 @@ the graph, not read from a table, so that a long context costs no memory.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,10 +26,14 @@ KINDS = ("default", "linear", "dynamic", "yarn", "llama3")
 
 @dataclass(frozen=True)
 class Rope:
-    """How fast each pair of numbers of a head turns, and by what its angles' cosines are scaled."""
+    """How fast each pair of numbers of a head turns, and by what its angles' cosines are scaled.
+
+    `partial` says that there are more numbers in a head.
+    """
 
     speeds: tuple[float, ...]
     scale: float = 1.0
+    partial: bool = False
 
     @property
     def size(self) -> int:
@@ -80,7 +85,8 @@ def rope(
             speeds = _llama3(said, speeds)
     if not (np.isfinite(speeds).all() and np.isfinite(scale)):
         raise InvalidModelError(f"config.json of `{config.name}` gives angles that are no numbers")
-    return Rope(tuple(speeds.astype(np.float32).tolist()), float(scale))
+    turned = tuple(speeds.astype(np.float32).tolist())
+    return Rope(turned, float(scale), partial=size < head_size)
 
 
 class Rotary:
@@ -94,6 +100,7 @@ class Rotary:
     def __init__(self, graph: Graph, ids: Value, rope: Rope, positions: Value | None) -> None:
         self.graph = graph
         self.size = rope.size
+        self.apart = rope.partial and graph.by_rows
         zero, one = graph.constant(0), graph.constant(1)
         shape = graph.node("Shape", ids)
         if positions is None:
@@ -114,6 +121,23 @@ class Rotary:
 
     def __call__(self, x: Value, heads: int) -> Value:
         """(rows, tokens, heads * head size) -> the same."""
+        return self._turned_apart(x, heads) if self.apart else self._turned(x, heads)
+
+    def _turned_apart(self, x: Value, heads: int) -> Value:
+        """The same where a part of each head is turned, which OpenVINO 2026.4 computes wrongly."""
+        g = self.graph
+        x = g.node("Reshape", x, g.constant([0, 0, heads, -1]))
+        ends = [0], [self.size], [np.iinfo(np.int32).max]
+        turned, rest = (
+            g.node("Slice", x, g.constant(start), g.constant(end), g.constant([3]))
+            for start, end in itertools.pairwise(ends)
+        )
+        turned = g.node("Reshape", turned, g.constant([0, 0, heads * self.size]))
+        turned = g.node("Reshape", self._turned(turned, heads), g.constant([0, 0, heads, -1]))
+        both = g.node("Concat", turned, rest, axis=3)
+        return g.node("Reshape", both, g.constant([0, 0, -1]))
+
+    def _turned(self, x: Value, heads: int) -> Value:
         return self.graph.node(
             "RotaryEmbedding",
             *(x, self.places, *self.waves),

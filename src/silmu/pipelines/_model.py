@@ -13,7 +13,7 @@ import numpy as np
 from silmu import graphs, registry
 from silmu.errors import InvalidModelError, UsageError
 from silmu.runtime import dtypes, exported, weights
-from silmu.runtime.decoder import CachedDecoder
+from silmu.runtime.decoder import CachedDecoder, StatefulDecoder
 from silmu.runtime.exported import Wanted
 from silmu.runtime.session import ENGINE, PROVIDERS, Device, choose_device
 
@@ -180,6 +180,8 @@ class Model:
         """What generates text, with a cache of its own."""
         if self.exported is not None:
             return self.exported.decoder(self.max_tokens)
+        if self.engine == graphs.OPENVINO:
+            return StatefulDecoder(cast("OpenVinoSession", self.session), self.max_tokens)
         return CachedDecoder(cast("Session", self.session), self.max_tokens)
 
     @cached_property

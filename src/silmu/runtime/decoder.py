@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from silmu.runtime.openvino import OpenVinoSession
     from silmu.runtime.session import Binding, Port, Session
 
-CACHE = "past_key_values."
+CACHE, PRESENT = "past_key_values.", "present."
+"""What the names of caches begin with where they go in, and where they come out."""
+
+ATTENTION, DOMAIN = "ScaledDotProductAttention", "silmu"
+"""An operator of query, key, value, mask and scale, which graphs for OpenVINO may have."""
+
+NOWHERE = int(np.iinfo(np.int32).max)
+"""The position of padding among keys: after every other, so that nothing sees it."""
 
 
 class CachedDecoder:
@@ -102,6 +110,66 @@ class CachedDecoder:
             self._step = None
 
 
+class StatefulDecoder:
+    """A graph of `graphs/` whose engine keeps the cache: OpenVINO's.
+
+    Rows are padded on the right, and so is the cache: what lies between the end of a short prompt
+    and the first new token stays there, and nothing sees it.
+
+    Args:
+        session: with the inputs input_ids, position_ids, key_positions, last_token and beam_idx.
+        max_positions: how many tokens the model can see, prompt included.
+    """
+
+    def __init__(self, session: OpenVinoSession, max_positions: int) -> None:
+        self.max_positions = max_positions
+        self._run = session.start()
+        self._lengths: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._keys: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+
+    def start(self, prompts: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
+        """As `CachedDecoder.start`; the cache grows by itself, whatever the capacity."""
+        self._lengths = check_prompts(prompts, self.max_positions)
+        ids = np.zeros((len(prompts), int(self._lengths.max(initial=0))), np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt)] = prompt
+        positions = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int64), ids.shape)
+        self._keys = np.where(positions < self._lengths[:, None], positions, NOWHERE)
+        self._run.forget()
+        return self._logits(ids, positions, self._lengths - 1, np.arange(len(prompts)))
+
+    def step(
+        self, tokens: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """As `CachedDecoder.step`."""
+        same = np.arange(len(tokens))
+        rows = same if rows is None else rows
+        if len(rows) != len(self._lengths):
+            self._run.take(rows)
+            self._lengths, self._keys, rows = self._lengths[rows], self._keys[rows], same
+        positions = self._lengths[rows, None]
+        self._keys = np.concatenate([self._keys[rows], positions], axis=1)
+        self._lengths = positions[:, 0] + 1
+        return self._logits(tokens[:, None], positions, np.zeros(len(rows), np.int64), rows)
+
+    def _logits(
+        self,
+        ids: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        last: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        return self._run(
+            {
+                "input_ids": np.ascontiguousarray(ids),
+                "position_ids": np.ascontiguousarray(positions),
+                "key_positions": self._keys,
+                "last_token": last,
+                "beam_idx": rows.astype(np.int32),
+            }
+        )
+
+
 def check_prompts(prompts: Sequence[Sequence[int]], max_positions: int) -> NDArray[np.int64]:
     """The lengths of prompts, none of which may be empty or longer than a model can see.
 
@@ -155,7 +223,7 @@ class _Step:
         }
         for name, cache in caches.items():
             arrays[name] = cache
-            arrays[f"present.{name.removeprefix(CACHE)}"] = cache
+            arrays[PRESENT + name.removeprefix(CACHE)] = cache
         self._binding: Binding = session.bind(arrays)
 
     def run(self, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
