@@ -18,6 +18,7 @@ import silmu
 from silmu import graphs
 from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.runtime.folder import Folder
+from test_encoder_families import alike
 from test_onnx_folders import export, lay
 
 GOLDEN: dict[str, Any] = json.loads(
@@ -48,21 +49,6 @@ def run(folder: Path, rows: list[list[int]], dtype: str = "fp32") -> NDArray[Any
 def rows(*lengths: int) -> list[list[int]]:
     random = np.random.default_rng(7)
     return [[0, *random.integers(5, 320, length).tolist(), END] for length in lengths]
-
-
-def alike(found: Any, expected: Any) -> None:
-    if isinstance(expected, list):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            alike(one, other)
-    elif isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for key, value in expected.items():
-            alike(found[key], value)
-    elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
-    else:
-        assert found == expected
 
 
 @pytest.mark.parametrize("case", GOLDEN["answers"])
