@@ -74,6 +74,8 @@ BESIDES = {
         "embeddings, labels that are not as many as `num_labels`, layers that config.json omits",
     ],
     TOPICS["text-generation"]: [
+        "through OpenVINO in bf16 and q8, which nobody gets unasked, prompts that are continued "
+        "together are answered as alone but for near ties",
         "sampling draws from silmu's own random numbers: a seed gives the same text in every run "
         "of the same version of silmu, and not the text that transformers gives with that seed",
         "group beam search (`num_beam_groups`) is not there: 4.57.6 itself only runs it as code "
