@@ -29,6 +29,7 @@ SHOWN = {
     "accuracy": "accuracy",
     "f1_macro": "macro F1",
     "mean_absolute_error": "mean absolute error",
+    "mean_absolute_scaled_error": "mean absolute scaled error",
     "tfidf": "TF-IDF",
     "boosted_trees": "boosted trees",
     "linear": "linear model",
