@@ -64,6 +64,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         jobs = make(args.only, args.seeds, folder)
+        if args.cleanlab or args.deepchecks:
+            embed([one for one in jobs if one["text"]], folder)
+        (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
         told = {"silmu": own(jobs, folder)}
         for name in TOOLS[1:]:
             if python := getattr(args, name):
@@ -123,8 +126,6 @@ def make(sorts: list[str], seeds: list[int], folder: Path) -> list[dict[str, Any
                 name = f"{sort}/{fault}/{seed}"
                 one = job(sort, name, module.make(fault, seed), folder, len(jobs))
                 jobs.append({**one, "twin": twin, "expected": [kind, severity]})
-    embed([one for one in jobs if one["text"]], folder)
-    (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     return jobs
 
 
