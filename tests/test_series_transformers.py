@@ -7,7 +7,6 @@ trajectories are distributed that transformers draws from the encoder-decoder.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from silmu import graphs
 from silmu.errors import InvalidModelError, SilmuError, UnsupportedModelError
@@ -45,25 +43,6 @@ def sampler(folder: Path, number: int | None = None) -> Sampler:
     config = opened.config | ({"num_parallel_samples": number} if number else {})
     sessions = (graphs.open_session(opened, head) for head in (HEAD, DECODER))
     return Sampler.of(config, *sessions)
-
-
-@pytest.fixture
-def copy(models: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a model folder, with changes to its config.json or its tensors."""
-
-    def changed(
-        name: str, changes: dict[str, Any], tensors: Callable[[Arrays], Arrays] | None = None
-    ) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(models / name, folder)
-        path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-        if tensors:
-            stored = tensors(load_file(folder / "model.safetensors"))
-            save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
-        return folder
-
-    return changed
 
 
 # PatchTST.
@@ -212,7 +191,7 @@ def test_past_covariates_are_read(models: Path) -> None:
 def test_refusals(
     name: str, changes: dict[str, Any], error: type[SilmuError], copy: Callable[..., Path]
 ) -> None:
-    opened = Folder(copy(name, changes), name)
+    opened = Folder(copy(name, **changes), name)
     with pytest.raises(error) as raised:
         _ = [graphs.open_session(opened, head) for head in HEADS[name in PATCHED]]
     assert name in str(raised.value)
@@ -234,6 +213,6 @@ def test_a_network_that_fills_gaps_is_no_forecaster(copy: Callable[..., Path]) -
         body = {name: value for name, value in stored.items() if not name.startswith("head.")}
         return body | {"head.linear.weight": np.zeros((6, 16), np.float32)}
 
-    folder = copy("patchtst-flat", {"architectures": ["PatchTSTForPretraining"]}, rebuilt)
+    folder = copy("patchtst-flat", rebuilt, architectures=["PatchTSTForPretraining"])
     with pytest.raises(UnsupportedModelError, match="PatchTSTForPretraining"):
         graphs.open_session(Folder(folder, "patchtst-flat"), HEAD)
