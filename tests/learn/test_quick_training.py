@@ -1,4 +1,4 @@
-"""What makes training quick changes nothing that is computed, but for rounding."""
+"""What makes training quick changes nothing that is computed, but for rounding and chance."""
 
 from __future__ import annotations
 
@@ -63,6 +63,43 @@ def test_half_precision_and_small_layers_stay_with_torch() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(quick(x), plain(x))
     assert torch.equal(quick.double()(x.double()), plain.double()(x.double()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
+def test_a_quick_dropout_drops_its_share_and_keeps_the_mean(p: float, dtype: torch.dtype) -> None:
+    network = nn.Sequential(nn.Dropout(p))
+    products.hasten(network)
+    assert type(network[0]) is not nn.Dropout
+    torch.manual_seed(0)
+    x = torch.ones(101, 1003, dtype=dtype, requires_grad=True)
+    found = network(x)
+    kept = found != 0
+    assert abs(1 - p - float(kept.float().mean())) < 5 * (p * (1 - p) / x.numel()) ** 0.5
+    torch.testing.assert_close(
+        found[kept], torch.full_like(found[kept], 1 / (1 - p)), rtol=1e-3, atol=0
+    )
+    # Neighbours come from one draw, and rows from many: neither knows of the other.
+    for first, second in ((kept[:, :-1], kept[:, 1:]), (kept[:-1], kept[1:])):
+        both = float((first & second).float().mean())
+        assert abs(both - (1 - p) ** 2) < 0.01
+    found.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, found.detach())
+
+
+def test_a_quick_dropout_follows_the_seed_and_leaves_serving_alone() -> None:
+    network = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.0), nn.Dropout(1e-9))
+    products.hasten(network)
+    x = torch.randn(7, 5, 3).transpose(0, 2)
+    outs: list[torch.Tensor] = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append(network(x))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+    assert network(x[:0]).shape == (0, 5, 7)
+    assert torch.equal(network.eval()(x), x)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
