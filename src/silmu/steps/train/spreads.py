@@ -2,15 +2,19 @@
 
 On the validation part, as conformal prediction does it (Romano et al. 2019,
 https://arxiv.org/abs/1905.03222): each quantile's distance to the median is stretched until the
-share of values below it is its level. Torch is not needed for it.
+share of values below it is its level. What is fitted on little is widened as a normal quantile is
+where the deviation was estimated: to Student's. Torch is not needed for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from silmu.runtime.series import student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +27,9 @@ LEAST, MOST = 0.2, 5.0
 HALF_TRUSTED = 5.0
 """Of so many windows that do not overlap a narrower quantile counts half, and nothing done the
 rest; a wider one counts whole."""
+
+OF_A_WINDOW = 2.0
+"""Degrees of freedom that a window adds: errors within it go together, but not wholly."""
 
 
 def spreads(
@@ -41,6 +48,7 @@ def spreads(
     seen = np.isfinite(came)
     independent = len(came) / came.shape[1]
     trust = independent / (independent + HALF_TRUSTED)
+    freedom = np.array([OF_A_WINDOW * independent])
     found: list[float] = []
     for i, level in enumerate(levels):
         distance = (quantiles[..., i] - median)[seen]
@@ -52,5 +60,7 @@ def spreads(
         ratio = moved[sound] / distance[sound]
         inside = level if level > 0.5 else 1 - level
         stretched = float(np.clip(np.quantile(ratio, inside), LEAST, MOST))
-        found.append(stretched if stretched > 1 else float(np.exp(trust * np.log(stretched))))
+        fitted = stretched if stretched > 1 else float(np.exp(trust * np.log(stretched)))
+        widened = float(student.quantiles([inside], freedom)[0, 0]) / NormalDist().inv_cdf(inside)
+        found.append(fitted * widened)
     return tuple(found)
