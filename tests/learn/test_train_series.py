@@ -290,6 +290,32 @@ def test_a_line_is_the_same_however_its_windows_are_cut(
     assert np.abs(found[0] - start).max() > 0.01, "something was learnt"
 
 
+def test_a_noisy_season_of_weeks_is_smoothed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weeks = np.arange(260)
+    noise = np.random.default_rng(5).normal(0, 3, 260)
+    yearly = 10 + 8 * np.sin(2 * np.pi * weeks / 52.18)
+    data = {"week": np.datetime64("2019-01-07") + 7 * weeks, "sold": yearly + noise}
+    run = silmu.train(
+        "time-series-forecasting",
+        data=data,
+        target="sold",
+        output=tmp_path / "run",
+        settings={"prediction_length": 8, "season": 52, "context_length": 104},
+        until="prepare",
+        quiet=True,
+    )
+    prepared = prepared_of(run)
+    start = np.zeros((8, 104), np.float32)
+    start[np.arange(8), 52 + np.arange(8)] = 1.0
+    smooth = series_lines.line(prepared, start)[0]
+    monkeypatch.setattr(series_lines, "SMOOTHED", 1000)
+    rough = series_lines.line(prepared, start)[0]
+    # What is forecast by many weeks beside the one of last year has less of its noise.
+    assert np.square(smooth).sum(1).max() < 0.5 * np.square(rough).sum(1).min()
+
+
 # ── killed, and the same whatever is different ─────────────────────────────────────────────────
 
 

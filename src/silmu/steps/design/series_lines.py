@@ -39,6 +39,9 @@ DRIFTING = 0.8
 """A drift is gone on with where that makes the error on the validation part smaller by this factor:
 one that ends is worse than none."""
 
+SMOOTHED = 24
+"""To either side of a step a season is smoothed over one step of so many."""
+
 FARTHEST = 10.0
 """Values to be told count as so many deviations of their window at most."""
 
@@ -50,20 +53,25 @@ def line(
 
     Args:
         prepared: whose training part is learnt, and whose validation part decides how strongly.
-        start: weights of a forecast by all seasons; others are drawn to them, or to those of the
-            last season or value, with their drift or without. They stay where no others do better.
+        start: weights of a forecast by all seasons; others are drawn to them, to those of smoothed
+            seasons, or to those of the last season or value, with their drift or without. They stay
+            where no others do better.
     """
     processor, train = processor_of(prepared), features(prepared, "train")
     panel = processor.panel(train.tracks)
     past, told = _windows(processor, panel, train)
     whole = np.isfinite(told).all(axis=1)
     judged = _windows(processor, panel, features(prepared, "validation"))
+    seasons = start.astype(np.float64)
     level, drifting = (
         min(
             (one for naive in begun for one in _lines(past[whole], told[whole], naive)),
             key=lambda one: _error(*one, *judged),
         )
-        for begun in ([start.astype(np.float64), *_repeated(processor)], _drifting(processor))
+        for begun in (
+            [seasons, *_smoothed(seasons, processor.season), *_repeated(processor)],
+            _drifting(processor),
+        )
     )
     clear = _error(*drifting, *judged) < DRIFTING * _error(*level, *judged)
     best = drifting if clear else level
@@ -80,6 +88,23 @@ def _repeated(processor: SeriesProcessor) -> list[NDArray[np.float64]]:
         weights[steps, context - back + steps % back] = 1.0
         found.append(weights)
     return found
+
+
+def _smoothed(seasons: NDArray[np.float64], season: int) -> list[NDArray[np.float64]]:
+    """The same with neighbouring steps, where a season is so long that each tells little.
+
+    >>> _smoothed(np.eye(48)[2:3], 48)[0][0, :6].round(2).tolist()
+    [0.11, 0.22, 0.33, 0.22, 0.11, 0.0]
+    """
+    reach = season // SMOOTHED
+    if not 0 < reach < season <= seasons.shape[1]:
+        return []
+    wide = np.pad(seasons, ((0, 0), (reach, reach)))
+    found = sum(
+        (1 + min(i, 2 * reach - i)) * wide[:, i : i + seasons.shape[1]]
+        for i in range(2 * reach + 1)
+    )
+    return [found / np.sum(found, axis=1, keepdims=True)]
 
 
 def _drifting(processor: SeriesProcessor) -> list[NDArray[np.float64]]:
