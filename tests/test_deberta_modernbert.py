@@ -19,7 +19,7 @@ import silmu
 from silmu import graphs
 from silmu.errors import InputError, InvalidModelError, UnsupportedModelError
 from silmu.graphs import deberta_v2
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 from silmu.runtime.folder import Folder
 from silmu.runtime.session import Session
 
@@ -206,18 +206,18 @@ INVALID, UNSUPPORTED = InvalidModelError, UnsupportedModelError
         ("deberta-v3-sequence", {"norm_rel_ebd": {}}, INVALID, "norm_rel_ebd"),
         ("deberta-v3-sequence", {"attention_head_size": 4}, INVALID, "heads of 4"),
         ("deberta-v3-sequence", {"num_attention_heads": 5}, INVALID, "do not divide"),
-        ("deberta-v3-sequence", {"hidden_act": "mish"}, UNSUPPORTED, "mish"),
-        ("deberta-v3-sequence", {"pooler_hidden_act": "mish"}, UNSUPPORTED, "mish"),
+        ("deberta-v3-sequence", {"hidden_act": "prelu"}, UNSUPPORTED, "prelu"),
+        ("deberta-v3-sequence", {"pooler_hidden_act": "prelu"}, UNSUPPORTED, "prelu"),
         ("deberta-v3-sequence", {"embedding_size": 16}, INVALID, "word_embeddings"),
         ("deberta-v3-sequence", {"position_biased_input": True}, INVALID, "position_embeddings"),
         ("deberta-v3-sequence", {"type_vocab_size": 2}, INVALID, "token_type_embeddings"),
         ("deberta-v2-conv", {"conv_kernel_size": 4}, INVALID, "must be odd"),
         ("deberta-v2-conv", {"conv_groups": 3}, INVALID, "must divide"),
-        ("deberta-v2-conv", {"conv_act": "mish"}, UNSUPPORTED, "mish"),
+        ("deberta-v2-conv", {"conv_act": "prelu"}, UNSUPPORTED, "prelu"),
         ("deberta-v3-fill", {"legacy": False}, UNSUPPORTED, "legacy = False"),
         ("deberta-v3-fill-lm-head", {"legacy": True}, UNSUPPORTED, "legacy = True"),
         ("modernbert-sequence", {"classifier_pooling": "max"}, UNSUPPORTED, "classifier_pooling"),
-        ("modernbert-sequence", {"hidden_activation": "mish"}, UNSUPPORTED, "mish"),
+        ("modernbert-sequence", {"hidden_activation": "prelu"}, UNSUPPORTED, "prelu"),
         ("modernbert-sequence", {"norm_bias": True}, INVALID, "bias"),
         ("modernbert-sequence", {"layer_types": ["full_attention"]}, INVALID, "layer_types"),
         ("modernbert-sequence", {"layer_types": "full"}, INVALID, "layer_types"),

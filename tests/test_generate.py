@@ -324,6 +324,26 @@ def test_every_token_forbidden_is_said(write: Any) -> None:
         write(ONCE, do_sample=True, suppress_tokens=list(range(320)))
 
 
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_an_end_that_is_forbidden_stays_so_however_late_it_is(write: Any, num_beams: int) -> None:
+    ends = [*range(0, 320, 2)]
+    how = {"eos_token_id": ends, "num_beams": num_beams, "max_new_tokens": 12}
+    late = {"exponential_decay_length_penalty": (1, 2.0), "pad_token_id": 1}
+    shape = {"return_tensors": True}
+    bare = write(ONCE, max_new_tokens=1, **shape)[0]["generated_token_ids"]
+    found = write(ONCE, min_new_tokens=9, **how, **late, **shape)[0]["generated_token_ids"]
+    new = found[len(bare) - 1 :]
+    assert len(new) >= 9
+    assert not {*new[:9]} & {*ends}
+
+
+def test_beams_are_filled_up_with_the_end_where_the_padding_token_has_no_number() -> None:
+    ends = {"eos_token_id": [7, 8], "pad_token_id": 0}
+    assert Settings(num_beams=2, **ends).padding == 7
+    assert Settings(num_beams=1, **ends).padding == 0
+    assert Settings(num_beams=2, eos_token_id=7, pad_token_id=3).padding == 3
+
+
 @pytest.mark.parametrize(
     "values",
     [{"num_beams": "x"}, {"eos_token_id": {}}, {"temperature": []}, {"bad_words_ids": "abc"}],

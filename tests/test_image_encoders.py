@@ -22,7 +22,8 @@ from safetensors.numpy import load_file, save_file
 
 from silmu import graphs, registry, store
 from silmu.errors import InvalidModelError, SilmuError, UnsupportedModelError
-from silmu.graphs._builder import Config, Graph
+from silmu.graphs._builder import Graph
+from silmu.graphs._config import Config
 from silmu.runtime.folder import Folder
 from silmu.runtime.session import Session
 from silmu.runtime.weights import Weights

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from silmu.runtime.decoder import ATTENTION, DOMAIN, NOWHERE
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 _HIDDEN = -1e30
 

@@ -9,7 +9,9 @@ from silmu.errors import UnsupportedModelError
 from silmu.graphs import _encoder, _heads
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 EPSILON = 1e-12
 _INT64 = 7

@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.graphs import _encoder
 from silmu.graphs._attention import PlainAttention
-from silmu.graphs._builder import MICROSOFT
 from silmu.graphs._heads import token_labels
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
+
+_MULTIPLE = 8
+"""What the engine computes attention for: heads whose size is a multiple of it."""
 
 
 class Attention:
     """Causal attention over rows of tokens, which are padded on the right.
 
     To generate, it reads and grows a key-value cache of shape (rows, heads, room, head size) a
-    layer, bound in place. For other heads it sees all tokens at once, each those before it. Where
-    products are by rows, it is a `PlainAttention`.
+    layer, bound in place. For other heads it sees all tokens at once, each those before it. Heads
+    of a size that the engine has no attention for are filled up with zeros, which change no score.
+    Where products are by rows, it is a `PlainAttention`.
 
     Args:
         caches: whether it has a cache.
@@ -45,11 +51,7 @@ class Attention:
                 f"config.json of `{config.name}` has {heads} heads of queries, "
                 f"which {kv_heads} heads of keys do not divide"
             )
-        if size % 8 and not graph.by_rows:
-            raise UnsupportedModelError(
-                f"`{config.name}` has attention heads of size {size}; "
-                "the engine computes those whose size is a multiple of 8"
-            )
+        self.wide = size + -size % _MULTIPLE
         self.hidden: Value = ""
         self.plain = PlainAttention(graph, ids, caches=caches) if graph.by_rows else None
         if self.plain is not None:
@@ -96,17 +98,26 @@ class Attention:
                 softcap=softcap,
             )
         room, grown = ("past", "seen") if g.exported else ("room", "room")
-        shape: list[int | str] = ["rows", self.kv_heads, room, self.size]
+        # Other programs tell the size of a cache from config.json.
+        kept = self.size if g.exported else self.wide
+        shape: list[int | str] = ["rows", self.kv_heads, room, kept]
         past, present = ["", ""], list[str]()
         if self.caches:
             past = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
             past = [g.input(name, "float32", shape) for name in past]
             present = [f"present.{layer}.{part}" for part in ("key", "value")]
+        if self.wide != self.size:
+            query, key, value = (query, key, value) if key else g.split(query, 3)
+            query = self._widened(query, self.heads)
+            key, value = (self._widened(x, self.kv_heads) for x in (key, value))
+            if g.exported and self.caches:
+                past = [self._filled(x) for x in past]
+        outer = present if kept == self.wide else [f"{name} widened" for name in present]
         attended = g.nodes(
             "GroupQueryAttention",
             *(query, key, value, *past, self.last, self.total),
             *(("", "", "", self.hidden) if self.hidden else ()),
-            outputs=[f"attention_{layer}", *present],
+            outputs=[f"attention_{layer}", *outer],
             domain=MICROSOFT,
             num_heads=self.heads,
             kv_num_heads=self.kv_heads,
@@ -114,9 +125,32 @@ class Attention:
             local_window_size=window or -1,
             softcap=softcap,
         )[0]
-        for name in present:
-            g.alias_output(name, ["rows", self.kv_heads, grown, self.size])
-        return attended
+        for name, made in zip(present, outer, strict=True):
+            if made != name:
+                self._narrowed(made, outputs=[name])
+            g.alias_output(name, ["rows", self.kv_heads, grown, kept])
+        if self.wide == self.size:
+            return attended
+        apart = g.node("Reshape", attended, g.constant([0, 0, self.heads, self.wide]))
+        whole = g.constant([0, 0, self.heads * self.size])
+        return g.node("Reshape", self._narrowed(apart), whole)
+
+    def _widened(self, x: Value, heads: int) -> Value:
+        """(rows, tokens, heads * size) -> the same with zeros after each head."""
+        g = self.graph
+        x = self._filled(g.node("Reshape", x, g.constant([0, 0, heads, self.size])))
+        return g.node("Reshape", x, g.constant([0, 0, heads * self.wide]))
+
+    def _filled(self, x: Value) -> Value:
+        """Four axes, the last of which is a head -> the same with zeros after it."""
+        g = self.graph
+        return g.node("Pad", x, g.constant([0, 0, 0, 0, 0, 0, 0, self.wide - self.size]))
+
+    def _narrowed(self, x: Value, outputs: int | list[str] = 1) -> Value:
+        """Four axes, the last of which is a head -> the same without what was put after it."""
+        g = self.graph
+        ends = (g.constant([value]) for value in (0, self.size, 3))
+        return g.nodes("Slice", x, *ends, outputs=outputs)[0]
 
     def _read_mask(self, ids: Value) -> None:
         """Padding on the left, as other programs pad: all that was seen counts, some is hidden."""

@@ -9,7 +9,9 @@ import numpy as np
 from silmu.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 _SMALLEST = {"std": 1e-5, "mean": 1e-10}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from silmu.errors import InvalidModelError
 from silmu.graphs import _decoder
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 from silmu.graphs._rotary import Rope, Rotary
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 LAYER_TYPES = ("full_attention", "sliding_attention")
 WINDOW = 4096

@@ -8,12 +8,13 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from silmu.graphs import _precision
+from silmu.graphs._onnx import MICROSOFT
 from silmu.graphs._precision import BLOCK
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
-MICROSOFT = "com.microsoft"
 _ZERO = 128
 _FLOAT = 1
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from silmu.errors import InvalidModelError, UnsupportedModelError
-from silmu.graphs._builder import MICROSOFT, Config
+from silmu.graphs._config import Config
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 KINDS = ("default", "linear", "dynamic", "yarn", "llama3")
 """`dynamic` departs from `default` only past max_position_embeddings, where no text is let go."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from silmu.errors import InvalidModelError
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config
+    from silmu.graphs._config import Config
 
 _LAGS = (1, 2, 3, 4, 5, 6, 7)
 _LONGEST = 1 << 16

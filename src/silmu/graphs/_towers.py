@@ -8,12 +8,13 @@ import numpy as np
 
 from silmu.errors import InvalidModelError
 from silmu.graphs import _vision
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 
 def part(config: Config, key: str, defaults: dict[str, int]) -> Config:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from silmu.errors import InvalidModelError
 from silmu.graphs import _images, _precision
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 
 @dataclass(frozen=True, kw_only=True)

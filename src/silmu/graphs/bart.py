@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from silmu.errors import InvalidModelError
 from silmu.graphs import _encoder, _heads
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("bart",)
 HEADS = {

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from silmu.graphs import _encoder, _images, _towers, _vision
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("clip", "clip_vision_model")
 HEADS = {

@@ -15,12 +15,14 @@ import numpy as np
 
 from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.graphs import _encoder, _heads
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("deberta-v2",)
 HEADS = {

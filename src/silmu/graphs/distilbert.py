@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from silmu.graphs import _encoder, _heads
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
 
 MODEL_TYPES = ("distilbert",)
 HEADS = {

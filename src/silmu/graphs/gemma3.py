@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from silmu.errors import UnsupportedModelError
 from silmu.graphs import _gated
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 from silmu.graphs._rotary import rope
 
 if TYPE_CHECKING:

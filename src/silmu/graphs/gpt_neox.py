@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from silmu.graphs import _decoder
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 from silmu.graphs._rotary import Rotary, rope
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("gpt_neox",)
 HEADS = {

@@ -8,7 +8,8 @@ from silmu.graphs import _gated
 from silmu.graphs._rotary import rope
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 HEADS = {

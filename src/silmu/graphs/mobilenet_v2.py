@@ -9,7 +9,9 @@ from silmu.errors import InvalidModelError
 from silmu.graphs import _images
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("mobilenet_v2",)
 HEADS = {

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from silmu.errors import InvalidModelError
+from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.graphs import _encoder
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 from silmu.graphs._rotary import Rotary, rope
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("modernbert",)
 HEADS = {
     "feature-extraction": "embeddings.tok_embeddings.weight",
-    "fill-mask": ("decoder.bias", "decoder.weight"),
+    # Tied and without a bias, a decoder has no tensor of its own.
+    "fill-mask": ("decoder.bias", "decoder.weight", "head.dense.weight"),
     "question-answering": "classifier.weight",
     "text-classification": "classifier.weight",
     "token-classification": "classifier.weight",
@@ -33,6 +36,11 @@ _LOWEST = -1e30  # and not less, which bfloat16 would round to infinity
 
 def build(graph: Graph, config: Config, head: str, prefix: str) -> None:
     """Adds the whole network with a head; shapes are (rows, tokens) in."""
+    if head == "fill-mask" and "classifier.weight" in graph.weights:
+        raise UnsupportedModelError(
+            f"`{config.name}` was not trained for {head}: it classifies",
+            hint="take a model that was fine-tuned for it, a ModernBertForMaskedLM",
+        )
     g, hidden = graph, config.size("hidden_size")
     ids = g.input("input_ids", "int64", ["rows", "tokens"])
     mask = _encoder.key_mask(g)

@@ -8,7 +8,9 @@ from silmu.errors import UnsupportedModelError
 from silmu.graphs import _bert, _encoder
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("mpnet",)
 HEADS = {

@@ -8,10 +8,12 @@ import numpy as np
 
 from silmu.errors import InvalidModelError, UnsupportedModelError
 from silmu.graphs import _distributions
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("patchtst",)
 HEADS = {"time-series-forecasting": ("head.projection.proj.0.weight", "head.projection.weight")}

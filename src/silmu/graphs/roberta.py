@@ -8,7 +8,8 @@ from silmu.errors import InvalidModelError
 from silmu.graphs import _bert, _encoder
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
 
 MODEL_TYPES = ("roberta", "xlm-roberta", "camembert")
 HEADS = {

@@ -12,10 +12,12 @@ import numpy as np
 
 from silmu.errors import UnsupportedModelError
 from silmu.graphs import _images, _towers, _vision
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("siglip", "siglip_vision_model")
 HEADS = {

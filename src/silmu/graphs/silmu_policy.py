@@ -22,7 +22,9 @@ import numpy as np
 from silmu.errors import InvalidModelError
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("silmu-policy",)
 HEADS = {"reinforcement-learning": "head.weight"}

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from silmu import registry
 from silmu.errors import InvalidModelError
-from silmu.graphs._builder import Config
+from silmu.graphs._config import Config
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from silmu.graphs._builder import Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("silmu-probe",)
 HEADS = {

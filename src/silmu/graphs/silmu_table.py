@@ -11,7 +11,9 @@ from silmu.errors import InvalidModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("silmu-table",)
 HEADS = {"tabular-classification": "scale", "tabular-regression": "scale"}

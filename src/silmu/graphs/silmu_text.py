@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from silmu.errors import InvalidModelError
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("silmu-text",)
 HEADS = {

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from silmu.graphs import _distributions, _encoder
-from silmu.graphs._builder import MICROSOFT
+from silmu.graphs._onnx import MICROSOFT
 from silmu.graphs._series_sizes import Sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("time_series_transformer",)
 HEADS = {

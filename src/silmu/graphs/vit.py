@@ -13,7 +13,9 @@ import numpy as np
 from silmu.graphs import _images, _vision
 
 if TYPE_CHECKING:
-    from silmu.graphs._builder import Config, Graph, Value
+    from silmu.graphs._builder import Graph
+    from silmu.graphs._config import Config
+    from silmu.graphs._onnx import Value
 
 MODEL_TYPES = ("vit", "deit")
 HEADS = {

@@ -34,7 +34,7 @@ class Family:
     """A class of tokenizers.
 
     Attributes:
-        kind: WORDS, BYTES or PIECES.
+        kind: WORDS, BYTES or PIECES, or "" for one that may be any.
         files: what holds the vocabulary: all of them are needed, but of PIECES the first found.
             None where only a tokenizer.json does.
         roles: the token of each role.
@@ -162,6 +162,8 @@ _FAMILIES = {
         settings={**_NO_TYPES, "padding_side": "left"},
         frames=True,
     ),
+    # What transformers 5 calls a tokenizer of no class of its own, which 4 does not know.
+    "TokenizersBackend": Family("", (), {}, settings=_NO_TYPES),
     # Its class is code that comes with each such model; what it does is done here.
     "KoBert": Family(
         PIECES,

@@ -198,7 +198,9 @@ def _decay(penalty: Sequence[float], ends: Sequence[int]) -> Processor:
 
     def process(row: Row, x: Scores) -> Scores:
         if (late := row.num_new - start) > 0:
-            x[ends] += np.abs(x[ends]) * (factor**late - 1)
+            # An end that something forbids stays forbidden.
+            open_ends = [token for token in ends if np.isfinite(x[token])]
+            x[open_ends] += np.abs(x[open_ends]) * (factor**late - 1)
         return x
 
     return process

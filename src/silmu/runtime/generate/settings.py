@@ -237,8 +237,12 @@ class Settings:
 
     @property
     def padding(self) -> int:
-        """What answers of different lengths are filled up with, where they must have one length."""
-        return self.pad_token_id if self.pad_token_id is not None else (*self.ends, 0)[0]
+        """What answers of different lengths are filled up with, where they must have one length.
+
+        That of beams is the end where the padding token has the id 0, as in transformers.
+        """
+        is_given = self.pad_token_id is not None and (self.num_beams == 1 or self.pad_token_id)
+        return cast("int", self.pad_token_id) if is_given else (*self.ends, 0)[0]
 
     def biases(self) -> dict[tuple[int, ...], float]:
         """`sequence_bias` as a dict, from either of its two forms."""
