@@ -1,6 +1,6 @@
 """The second engine, where it is installed: the same numbers in fp32, near them in fewer bits.
 
-Without `silmu[openvino]` this file is skipped; `test_fastest` has what needs no engine.
+Without `silmu[openvino]` this file is skipped; `test_auto` has what needs no engine.
 """
 
 from __future__ import annotations
@@ -248,12 +248,52 @@ def test_a_prompt_gets_the_same_answer_whoever_is_beside_it(options: dict[str, A
     assert together == [write(prompt, **how) for prompt in prompts] == other(prompts, **how)
 
 
+@pytest.fixture
+def whole_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads as many as divide the heads of keys here, so that none is summed in parts."""
+    monkeypatch.setattr(openvino, "num_cores", lambda: 2)
+
+
+def follow(
+    decoder: Decoder, prompts: list[list[int]], tokens: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Scores after each prompt and each of its tokens, (1 + tokens, rows, vocabulary)."""
+    found = [decoder.start(prompts, 128).copy()]
+    return np.array([*found, *(decoder.step(given).copy() for given in tokens)])
+
+
+@pytest.mark.usefixtures("whole_heads")
 @pytest.mark.parametrize("dtype", FEW)
-def test_in_fewer_bits_a_prompt_alone_gets_the_same_answer_again(dtype: str) -> None:
+@pytest.mark.parametrize("name", ["gpt2-lm", "llama-lm", "gpt_neox-lm", "qwen3-window"])
+def test_in_fewer_bits_neighbours_change_no_bit(name: str, dtype: str) -> None:
+    vocabulary = Folder(MODELS / name, name).config["vocab_size"]
+    rng, one = np.random.default_rng(0), decoder(name, dtype, engine="openvino")
+    for count in (1, 2, 3, 5, 9):
+        lengths = rng.integers(1, 90, count)
+        prompts = [rng.integers(5, vocabulary, n).tolist() for n in lengths]
+        tokens = rng.integers(5, vocabulary, (5, count))
+        together = follow(one, prompts, tokens)
+        for row, prompt in enumerate(prompts):
+            alone = follow(one, [prompt], tokens[:, [row]])
+            np.testing.assert_array_equal(together[:, [row]], alone)
+
+
+@pytest.mark.usefixtures("whole_heads")
+@pytest.mark.parametrize("dtype", FEW)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_beams": 3}, {"do_sample": True, "seed": 7}],
+    ids=lambda options: "-".join(options) or "greedy",
+)
+def test_in_fewer_bits_a_prompt_gets_the_same_answer_whoever_is_beside_it(
+    dtype: str, options: dict[str, Any]
+) -> None:
     write = silmu.pipeline("text-generation", MODELS / "gpt2-lm", dtype=dtype, **OPENVINO)
-    first = [write(prompt, **GREEDY) for prompt in (ONCE, SEA)]
-    write([KEEPER, ONCE], batch_size=2, **GREEDY)
-    assert [write(prompt, **GREEDY) for prompt in (ONCE, SEA)] == first
+    prompts = [" ".join([ONCE, SEA, KEEPER][i:] + [KEEPER] * (i % 3)) for i in range(4)] + [SEA]
+    how = {**GREEDY, "max_new_tokens": 20, **options}
+    alone = [write(prompt, **how) for prompt in prompts]
+    assert write(prompts, batch_size=3, **how) == alone
+    assert [write(prompt, **how) for prompt in prompts] == alone
 
 
 def test_text_is_streamed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -347,12 +387,12 @@ def test_inputs_that_are_missing_are_named() -> None:
         session.run({"input_ids": np.ones((1, 2), np.int64)})
 
 
-def test_fastest_measures_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_auto_measures_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SILMU_CACHE", str(tmp_path))
-    from silmu.pipelines import _fastest
+    from silmu.pipelines import _measured
 
     pipe = silmu.pipeline("text-classification", MODELS / "bert-sequence")
-    measured = _fastest.measure(pipe.model, pipe.tokenizer)
+    measured = _measured.measure(pipe.model, pipe.tokenizer)
     found = [(one["engine"], one["dtype"]) for one in measured]
     other = [("openvino", dtype) for dtype in ("fp32", *FEW)]
     assert sorted(found) == sorted([("onnxruntime", "fp32"), ("onnxruntime", "q8"), *other])
@@ -362,25 +402,25 @@ def test_fastest_measures_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     chosen = silmu.pipeline(
         "text-classification",
         MODELS / "bert-sequence",
-        dtype="fastest",
+        dtype="auto",
         model_kwargs={"engine": "openvino"},
     )
     assert chosen.model.engine == "openvino"
 
 
-def test_fastest_measures_what_writes_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_auto_measures_what_writes_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SILMU_CACHE", str(tmp_path))
-    from silmu.pipelines import _fastest
+    from silmu.pipelines import _measured
 
     write = silmu.pipeline("text-generation", MODELS / "gpt2-lm")
-    measured = _fastest.measure(write.model, write.tokenizer)
+    measured = _measured.measure(write.model, write.tokenizer)
     drift = {(one["engine"], one["dtype"]): one["drift"] for one in measured}
     assert {dtype for engine, dtype in drift if engine == "openvino"} == {"fp32", *FEW}
     assert drift["openvino", "fp32"] < 1e-5 < drift["openvino", "q8"]
     chosen = silmu.pipeline(
         "text-generation",
         MODELS / "gpt2-lm",
-        dtype="fastest",
+        dtype="auto",
         model_kwargs={"engine": "openvino", "max_drift": 1.0},
     )
     assert chosen.model.engine == "openvino"

@@ -30,6 +30,9 @@ ATTENTION, DOMAIN = "ScaledDotProductAttention", "silmu"
 NOWHERE = int(np.iinfo(np.int32).max)
 """The position of padding among keys: after every other, so that nothing sees it."""
 
+_LANES = 16
+"""How many float32 the widest vectors of processors have."""
+
 
 class CachedDecoder:
     """A session of `graphs/` whose cache is bound, not copied.
@@ -114,7 +117,10 @@ class StatefulDecoder:
     """A graph of `graphs/` whose engine keeps the cache: OpenVINO's.
 
     Rows are padded on the right, and so is the cache: what lies between the end of a short prompt
-    and the first new token stays there, and nothing sees it.
+    and the first new token stays there, and nothing sees it. Its weights are zero, but a sum over
+    a text is made in as many parts as a vector of the processor has numbers, and padding moves what
+    follows it from one part to another. So all prompts, one alone too, are padded to a whole number
+    of vectors: a row is computed alike, to the last bit, with whatever neighbours.
 
     Args:
         session: with the inputs input_ids, position_ids, key_positions, last_token and beam_idx.
@@ -130,11 +136,14 @@ class StatefulDecoder:
     def start(self, prompts: Sequence[Sequence[int]], capacity: int) -> NDArray[np.float32]:
         """As `CachedDecoder.start`; the cache grows by itself, whatever the capacity."""
         self._lengths = check_prompts(prompts, self.max_positions)
-        ids = np.zeros((len(prompts), int(self._lengths.max(initial=0))), np.int64)
+        width = -(-int(self._lengths.max(initial=0)) // _LANES) * _LANES
+        ids = np.zeros((len(prompts), width), np.int64)
         for row, prompt in enumerate(prompts):
             ids[row, : len(prompt)] = prompt
-        positions = np.broadcast_to(np.arange(ids.shape[1], dtype=np.int64), ids.shape)
-        self._keys = np.where(positions < self._lengths[:, None], positions, NOWHERE)
+        places = np.broadcast_to(np.arange(width, dtype=np.int64), ids.shape)
+        is_there = places < self._lengths[:, None]
+        self._keys = np.where(is_there, places, NOWHERE)
+        positions = np.where(is_there, places, 0)  # the model may not have so many
         self._run.forget()
         return self._logits(ids, positions, self._lengths - 1, np.arange(len(prompts)))
 

@@ -1,11 +1,12 @@
 """The second engine, where it is installed: OpenVINO. Beside `session`, no file speaks to one.
 
 It computes encoders and decoders in float32, in bfloat16, and with weights of 8 bits. In the latter
-two what a text gives depends on how many tokens are computed at once, so each is computed by
-itself. Texts that are generated together are not: where two tokens are nearly as good, the
-neighbours may decide between them.
+two what an encoder gives for a text depends on how many tokens are computed at once, so each is
+computed by itself. Texts that are generated are computed together, see `decoder.StatefulDecoder`.
 
-A decoder's key-value cache is the engine's own: each `Run` has one, which grows in place.
+A decoder's key-value cache is the engine's own: each `Run` has one, which grows in place. A step
+shares the heads of keys of all rows out among the threads, to the token: where the threads do not
+divide the heads of a row, one is summed in two parts, and where depends on how many rows there are.
 """
 
 from __future__ import annotations
