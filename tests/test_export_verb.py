@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import silmu
 from silmu import cli, graphs, registry, store
-from silmu.pipelines import Pipeline, _fastest
+from silmu.pipelines import Pipeline, _measured
 from silmu.runtime.dtypes import SUFFIXES
 from silmu.runtime.folder import Folder
 
@@ -93,7 +93,7 @@ def test_a_folder_answers_as_its_report_says(
     assert code == 0
     graph = f"onnx/model{SUFFIXES[dtype]}.onnx"
     assert (report["task"], report["dtype"], report["graph"]) == (TASKS[name], dtype, graph)
-    assert (report["output"], report["texts"]) == (str(target), len(_fastest.TEXTS))
+    assert (report["output"], report["texts"]) == (str(target), len(_measured.TEXTS))
     assert report["bytes"] == (target / graph).stat().st_size
     store.verify(target)
     gaps, cosine = report["difference"], report["cosine"]
@@ -321,6 +321,11 @@ def test_a_graph_that_computes_something_else_is_measured_so(
     [
         ((), "--output is missing"),
         (("--output", "OUT", "--dtype", "int8"), "--dtype is int8; it may be fp32, q8, q4"),
+        (("--output", "OUT", "--dtype", "auto"), "--dtype is auto; it may be fp32, q8, q4"),
+        (
+            ("--output", "OUT", "--dtype", "auto"),
+            "`silmu use --dtype auto -v` measures this machine",
+        ),
         (("--output", "OUT", "--dtype", "q9"), "dtype is 'q9'"),
         (("--output", "OUT", "--task", "text-generation"), "text-classification"),
         (("--output", "OUT", "--data", "nothing.csv"), "nothing.csv"),

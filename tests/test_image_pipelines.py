@@ -346,11 +346,11 @@ def test_a_saved_pipeline_answers_the_same(pipe: Make, tmp_path: Path) -> None:
         close(silmu.pipeline(model=str(tmp_path / model))(PATHS, **labels), own(PATHS, **labels))
 
 
-def test_fastest_is_said_to_be_fp32(models: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_is_said_to_be_fp32(models: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "silmu"):
-        own = silmu.pipeline(CLASSIFY, str(models / "vit-image"), dtype="fastest")
+        own = silmu.pipeline(CLASSIFY, str(models / "vit-image"), dtype="auto")
     assert "measured on texts" in caplog.text
-    assert own.model.precision == "auto"
+    assert own.model.precision == "fp32"
 
 
 # ── ONNX graphs ────────────────────────────────────────────────────────────────────────────────

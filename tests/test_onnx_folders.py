@@ -441,14 +441,15 @@ def test_a_graph_for_another_task_is_refused(name: str, head: str, tmp_path: Pat
         _ = Model(Folder(Path(folder), "x"), head).session
 
 
-@pytest.mark.parametrize(("dtype", "says"), [("auto", True), ("fp32", True), ("q8", False)])
+@pytest.mark.parametrize(("dtype", "says"), [(None, True), ("fp32", True), ("q8", False)])
 def test_few_bits_that_nobody_asked_for_are_said(
-    dtype: str, says: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    dtype: str | None, says: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     graphs = {"model_quantized.onnx": export("bert-sequence")}
     folder = Folder(Path(lay(tmp_path / "m", "bert-sequence", graphs)), "x")
-    Model(folder, "text-classification", dtype=dtype)
+    model = Model(folder, "text-classification", dtype=dtype)
     assert ("`x` comes in q8 only" in caplog.text) == says
+    assert model.precision == (dtype or "q8")
 
 
 # ── rounding by a whole batch ──────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import silmu
 from silmu import graphs, store
 from silmu.errors import InvalidModelError, UsageError
-from silmu.graphs import _precision, _quantized
+from silmu.graphs import _cache, _precision, _quantized
 from silmu.pipelines import Model
 from silmu.runtime import dtypes, session
 from silmu.runtime.decoder import CachedDecoder
@@ -190,7 +190,7 @@ def test_a_scale_for_the_whole_batch_would_be_found(monkeypatch: pytest.MonkeyPa
         return result
 
     monkeypatch.setattr(_quantized, "_rows", one_scale)
-    monkeypatch.setattr(graphs, "FORMAT", -1)
+    monkeypatch.setattr(_cache, "FORMAT", -1)
     model = graphs.open_session(folder("bert-base"), "feature-extraction", dtype="q8")
     assert differences(model, random_texts("bert-base"), batches=5) > 1e-3
 
@@ -285,7 +285,7 @@ def test_where_sums_overflow_weights_get_7_bits(
     for made, used in ((probe, {8}), (overflowing, {7, 8})):
         bits.clear()
         monkeypatch.setattr(_quantized, "probe", made)
-        monkeypatch.setattr(graphs, "FORMAT", -len(used))
+        monkeypatch.setattr(_cache, "FORMAT", -len(used))
         graphs.open_session(folder("bert-sequence"), "text-classification", dtype="q8")
         assert set(bits) == used  # the table of embeddings is looked up, not multiplied with
 
@@ -333,7 +333,7 @@ def test_weights_that_are_no_numbers_are_refused(dtype: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        (None, "auto"),
+        (None, None),
         ("auto", "auto"),
         ("q8", "q8"),
         ("torch.float32", "fp32"),
@@ -344,7 +344,7 @@ def test_weights_that_are_no_numbers_are_refused(dtype: str, tmp_path: Path) -> 
         ("q4f16", "q4f16"),
     ],
 )
-def test_names_of_precisions(given: Any, name: str) -> None:
+def test_names_of_precisions(given: Any, name: str | None) -> None:
     assert dtypes.canonical(given) == name
 
 
@@ -376,7 +376,7 @@ def test_small_networks_stay_in_fp32_and_say_so(
     assert graphs.choose_dtype(Folder(tmp_path, "mine"), "q8") == "fp32"
     assert "`mine` is of a kind that computes in fp32" in caplog.text
     caplog.clear()
-    assert graphs.choose_dtype(Folder(tmp_path, "mine"), "auto") == "fp32"
+    assert graphs.choose_dtype(Folder(tmp_path, "mine"), "fp32") == "fp32"
     assert not caplog.text
 
 

@@ -137,9 +137,9 @@ class Stage:
     @property
     def limit(self) -> int:
         """Steps after which an episode is cut."""
-        from silmu.steps.collect.environments import making
+        from silmu.steps.collect.environments import registered
 
-        return making.time_limit(self.environment) or LONGEST
+        return registered.time_limit(self.environment) or LONGEST
 
     def begin(self, seed: int) -> Any:
         """Begins an episode; what the environment gives then."""

@@ -47,7 +47,7 @@ FLAGS: dict[str, dict[str, Any]] = {
         "help": "any parameter of the task, its value as JSON or plain text; may be repeated",
     },
     "--device": {"metavar": "D", "help": "where to compute: auto, cpu, cuda, mps"},
-    "--dtype": {"metavar": "T", "help": "auto, fp32, q8, q4 or fastest; bf16 in training"},
+    "--dtype": {"metavar": "T", "help": "fp32, q8, q4, or auto, which measures; bf16 in training"},
     "--seed": {"metavar": "N", "type": int, "help": "makes what is drawn by chance repeatable"},
     "--json": {"action": "store_true", "help": "one line of JSON for each answer"},
     "--quiet": {"action": "store_true", "help": "say nothing but answers and errors"},

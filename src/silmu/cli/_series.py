@@ -13,6 +13,7 @@ from silmu.cli import _rows, _scoring
 from silmu.cli._asked import Asked, Pairs, lines_of_stdin
 from silmu.cli._rows import Block, Listed, Row, Source
 from silmu.errors import InputError, UsageError
+from silmu.runtime import row_files
 
 SERIES, TIME = "series", "time"
 """The columns that tell which series and which step a row of a forecast is of."""
@@ -219,7 +220,7 @@ def _table(lines: Iterable[str | InputError]) -> Any:
     table = csv.reader(texts, delimiter=mark, strict=True)
     columns: dict[str, list[str]] = {}
     try:
-        names = next(table)
+        names = row_files.named(next(table))
         if len({*names}) < len(names):
             return InputError(f"stdin has two columns of the same name: {', '.join(names)}")
         columns = {name: [] for name in names}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from silmu.cli import _cells, _rows, _scoring
 from silmu.cli._asked import Asked, Pairs, lines_of_stdin, parsed
 from silmu.errors import InputError, UsageError
+from silmu.runtime import row_files
 
 if TYPE_CHECKING:
     from silmu.cli._rows import Block, Row, Source
@@ -143,7 +144,7 @@ class Table(Asked):
 
         # A name may hold a comma: what parts a header is what its names come of.
         headers = {
-            mark: next(csv.reader([header.rstrip("\r\n")], delimiter=mark))
+            mark: row_files.named(next(csv.reader([header.rstrip("\r\n")], delimiter=mark)))
             for mark in f",{_rows.OTHERS}"
         }
         mark = max(headers, key=lambda one: len({*headers[one]} & {*self.reads}))

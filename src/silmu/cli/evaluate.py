@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             target=args.target,
             output=args.output,
             settings={name: settings[name] for name in OF_ENVIRONMENTS if name in settings},
+            quiet=args.quiet,
         )
     below = _below(report, floors)
     values = report.to_dict()

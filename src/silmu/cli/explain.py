@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from silmu.cli import DONE, _flags, _words, answer, tell
 from silmu.errors import InputError, UnknownNameError, UsageError
+from silmu.runtime import dtypes
 
-SETTINGS = ("label", "engine", "max_drift")
+SETTINGS = ("label", "engine", *dtypes.BOUNDS)
 OF_TABLES = ("odd",)
 HEAVIEST = 8
 """Words and cells that are told on a terminal, the weightiest first."""

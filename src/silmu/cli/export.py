@@ -50,14 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the folder, measures it, and prints what was found."""
     from silmu import graphs, store
-    from silmu.pipelines import _fastest, pipeline
+    from silmu.pipelines import _measured, pipeline
     from silmu.runtime import dtypes
 
     if args.output is None:
         raise UsageError("--output is missing: the folder to write")
     dtype = dtypes.canonical(args.dtype or "fp32")
     if dtype not in graphs.DTYPES:
-        raise UsageError(f"--dtype is {dtype}; it may be {', '.join(graphs.DTYPES)}")
+        raise UsageError(
+            f"--dtype is {dtype}; it may be {', '.join(graphs.DTYPES)}",
+            # What is the quickest here need not be so where the folder goes to.
+            hint="`silmu use --dtype auto -v` measures this machine; name what it takes"
+            if dtype == dtypes.AUTO
+            else None,
+        )
     full = pipeline(args.task, args.model, revision=args.revision, dtype="fp32", device=-1)
     if full.model.exported is not None:
         raise UnsupportedModelError(
@@ -80,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         many = "texts"
         inputs = _rows_of(
-            full, _fastest.TEXTS if args.data is None else _read(args.data, args.input)
+            full, _measured.TEXTS if args.data is None else _read(args.data, args.input)
         )
     target = Path(args.output).absolute()
     meta = {"model": args.model, "task": full.task, "dtype": dtype}

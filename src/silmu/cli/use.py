@@ -44,8 +44,14 @@ refuses its row instead, and odd=impute takes it for missing.
 Files are .csv, .tsv, .jsonl, .json or .parquet, the first three also packed as .gz; they may be
 larger than memory. What was killed goes on where it was when the same command is given again.
 
---dtype fastest measures once what this machine can do, and takes the quickest that stays near fp32;
--v tells what that was, and `--set engine=openvino --dtype bf16` names it.
+--dtype auto measures once what this machine can do, and takes the quickest that stays near fp32;
+-v shows what was measured, and `--set engine=openvino --dtype bf16` names a choice. How near is
+--set max_drift=0.02, for scores, or how much worse a metric may be on rows with the truth beside
+them, of which 1,000 are asked at most:
+
+  silmu use MODEL --data new.csv --output out.csv --dtype auto -v \\
+      --set labelled=dev.csv --set target=label --set metric=accuracy --set max_loss=0.005
+
 The exit code is 1 if an input could not be answered; the others are answered all the same.
 """
 
@@ -121,6 +127,7 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
     from silmu.cli._series import Series
     from silmu.cli._table import Table
     from silmu.cli._texts import Texts
+    from silmu.runtime import dtypes
 
     device = int(args.device) if (args.device or "").lstrip("-").isdecimal() else args.device
     pipe = silmu.pipeline(
@@ -128,8 +135,8 @@ def opened(args: argparse.Namespace, settings: dict[str, Any]) -> Asked:
         args.model,
         revision=args.revision,
         device=None if device == "auto" else device,
-        dtype=args.dtype or "auto",
-        model_kwargs={k: settings.pop(k) for k in ("engine", "max_drift") if k in settings},
+        dtype=args.dtype,
+        model_kwargs={k: settings.pop(k) for k in ("engine", *dtypes.BOUNDS) if k in settings},
     )
     if args.seed is not None:
         silmu.set_seed(args.seed)

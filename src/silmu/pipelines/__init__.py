@@ -14,7 +14,6 @@ from silmu.errors import (
     UsageError,
     WrongTypeError,
 )
-from silmu.pipelines import _fastest
 from silmu.pipelines._base import Pipeline
 from silmu.pipelines._model import Model
 from silmu.runtime import dtypes, exported, hub
@@ -25,6 +24,7 @@ from silmu.runtime.session import choose_device
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from silmu.pipelines._auto import Bound
     from silmu.runtime.folder import Folder
     from silmu.runtime.text import Tokenizer
 
@@ -47,7 +47,7 @@ def pipeline(
     token: str | bool | None = None,
     device: Any = None,
     device_map: Any = None,
-    dtype: Any = "auto",
+    dtype: Any = None,
     trust_remote_code: bool | None = None,
     model_kwargs: dict[str, Any] | None = None,
     pipeline_class: type[Pipeline] | None = None,
@@ -71,14 +71,20 @@ def pipeline(
         device: -1 or `cpu`; an accelerator's index, `cuda:1` or a `torch.device` where the engine
             has one.
         dtype: `fp32`; `q8`, 8 bits, for most of the speed and a quarter of the size; `q4`, smaller
-            and coarser. `auto` is fp32, as a program for transformers expects that leaves it out.
-            `fastest` measures once what this machine can do, and takes the quickest that stays
-            near fp32; `pipe.model.precision` and `pipe.model.engine` say what that was, and given
-            by name they keep it.
+            and coarser. None is fp32, or what an ONNX folder says of itself. `auto` measures once
+            what this machine can do, and takes the quickest that stays near fp32;
+            `print(pipe.model.measured)` shows what was measured, `pipe.model.precision` and
+            `pipe.model.engine` what was taken, and given by name they keep it. In `torch_dtype`,
+            as programs for older transformers write it, "auto" is what None is here: nothing is
+            measured.
         model_kwargs: `cache_dir` and `local_files_only`, for the hub; `file_name` and `subfolder`,
-            to name an ONNX graph of the model; `engine`, `onnxruntime` or `openvino`, which is for
-            encoders and has `bf16` too; `max_drift`, how far from fp32 a score may be for
-            `fastest`, 0.02 by default.
+            to name an ONNX graph of the model; `engine`, `onnxruntime` or `openvino`, which has
+            `bf16` too. How near fp32 `auto` stays: `max_drift`, how far from it a score may be,
+            0.02 by default; or `labelled`, a file of texts with the truth beside them (.csv, .tsv,
+            .jsonl) or its rows as dicts, of which 1,000 are asked at most, with `metric`
+            (`accuracy`, `f1_macro`; of numbers `mean_absolute_error`; of question-answering `f1`,
+            `exact_match`) and `max_loss`, by how much it may be worse than in fp32, 0.005 by
+            default. `input` and `target` name the columns of such a file.
         parameters: of the task, or `batch_size`; they hold until a call says otherwise.
 
     `config`, `framework`, `use_fast` and `device_map` are taken and change nothing. No code that
@@ -105,26 +111,22 @@ def pipeline(
     if not isinstance(cast("object", task), str | None):
         raise WrongTypeError(f"task is a {type(task).__name__}; it must be a name such as `ner`")
     loading = dict(model_kwargs or {})
-    # Programs for older transformers say torch_dtype, and mean it where they say both.
-    named = (parameters.pop("torch_dtype", None), loading.pop("torch_dtype", None))
-    precision = dtypes.canonical(next((d for d in named if d), loading.pop("dtype", None) or dtype))
+    precision = _precision(dtype, parameters, loading)
     if device_map is not None:
         logger.warning("device_map=%r changes nothing: there is one device", device_map)
     # Where nobody says where, what only the CPU computes is computed there.
-    on_cpu = loading.get("engine") == graphs.OPENVINO or precision in ("q8", "q4", dtypes.FASTEST)
+    on_cpu = loading.get("engine") == graphs.OPENVINO or precision in ("q8", "q4", dtypes.AUTO)
     chosen = choose_device("cpu" if device is None and on_cpu else device)
     source: dict[str, Any] = {
         "token": token,
         **{k: loading.pop(k) for k in ("cache_dir", "local_files_only") if k in loading},
     }
     graph = {k: loading.pop(k) for k in ("file_name", "subfolder") if k in loading}
-    named_engine, max_drift = loading.pop("engine", None), loading.pop("max_drift", None)
+    named_engine = loading.pop("engine", None)
+    bound = _bound({k: loading.pop(k) for k in dtypes.BOUNDS if k in loading}, precision)
     _check_loading(loading)
-    measures = precision == dtypes.FASTEST
-    if max_drift is not None and not measures:
-        raise UsageError("max_drift is for dtype='fastest'", hint="leave it out, or ask for that")
-    if measures:  # what is measured is computed from the full weights
-        precision = dtypes.AUTO
+    if bound is not None:  # what is measured is computed from the full weights
+        precision = None
     wanted = exported.Wanted(dtype=precision, **graph)
 
     # The task is settled before anything is fetched: a misspelt one should cost nothing.
@@ -132,6 +134,9 @@ def pipeline(
     name = (
         None if task is None else registered.task if registered else registry.canonical_task(task)
     )
+    is_own = registered is not None or pipeline_class is not None
+    if bound is not None and name is not None:
+        bound.check(name, own=is_own)
     if model is None:
         model, revision = _default_model(cast("str", name), revision)
     folder = model.folder if isinstance(model, Model) else None
@@ -146,28 +151,27 @@ def pipeline(
         )
     if name is None:
         name = _task_of(folder)
+        if bound is not None:
+            bound.check(name, own=is_own)
     kind = pipeline_class or (registered.pipeline_class if registered else class_of(name))
     if not isinstance(model, Model):
         engine = named_engine or graphs.ONNXRUNTIME
-        model = Model(
-            folder, kind.head, dtype=precision, device=chosen, wanted=wanted, engine=engine
-        )
+        model = Model(folder, kind.head, device=chosen, wanted=wanted, engine=engine)
     elif (
         model.head != kind.head
-        or precision not in (dtypes.AUTO, model.precision)
+        or precision not in (None, model.precision)
         or named_engine not in (None, model.engine)
     ):
-        kept = model.precision if precision == dtypes.AUTO else precision
         engine = named_engine or model.engine
         model = Model(
-            folder, kind.head, dtype=kept, device=chosen, wanted=model.wanted, engine=engine
+            folder, kind.head, dtype=precision, device=chosen, wanted=model.wanted, engine=engine
         )
 
     def of(given: str | Path | None) -> Folder:
         return folder if given is None else hub.open_model(given, with_weights=False, **source)
 
-    if measures and kind.rows != "text":
-        logger.warning("dtype fastest: it is measured on texts, so this computes in fp32")
+    if bound is not None and kind.rows != "text":
+        logger.warning("dtype auto: it is measured on texts, so this computes in fp32")
     try:
         if kind.rows == "image" and not isinstance(image_processor, ImageProcessor):
             image_processor = ImageProcessor.open(of(image_processor))
@@ -183,12 +187,45 @@ def pipeline(
     if reads_text:
         tokenizer = cast("Tokenizer", tokenizer)
         model.check_vocabulary(tokenizer)
-        if measures and kind.rows == "text":
-            model = _fastest.choose(model, tokenizer, max_drift, engine=named_engine)
         parameters["tokenizer"] = tokenizer
+
+    def of_model(one: Model) -> Pipeline:
+        return kind(one, task=name, framework=framework, **parameters)
+
+    if bound is not None and kind.rows == "text":
+        from silmu.pipelines import _auto
+
+        settings = {name: given for name, given in parameters.items() if name != "tokenizer"}
+        tokenizer = cast("Tokenizer", tokenizer)
+        model = _auto.choose(
+            model, tokenizer, bound, engine=named_engine, ask=of_model, settings=settings
+        )
     # Started last: its threads, idle for a moment, would slow down the reading of the tokenizer.
     _ = model.session
-    return kind(model, task=name, framework=framework, **parameters)
+    return of_model(model)
+
+
+def _precision(dtype: Any, parameters: dict[str, Any], loading: dict[str, Any]) -> str | None:
+    """What is asked for, taken out of parameters and model_kwargs; None where nobody says."""
+    # Programs for older transformers say torch_dtype, and mean it where they say both. Its "auto"
+    # is the precision of the weights there, which is no request to measure.
+    named = (parameters.pop("torch_dtype", None), loading.pop("torch_dtype", None))
+    beside = loading.pop("dtype", None)
+    older = next((one for one in named if one), None)
+    if older is None:
+        return dtypes.canonical(beside or dtype)
+    return None if str(older) == dtypes.AUTO else dtypes.canonical(older)
+
+
+def _bound(given: dict[str, Any], precision: str | None) -> Bound | None:
+    """How far from fp32 what is measured may be; None where nothing is to be measured."""
+    if precision == dtypes.AUTO:
+        from silmu.pipelines._auto import Bound  # not above: few programs measure
+
+        return Bound(**given)
+    if named := [name for name, value in given.items() if value is not None]:
+        raise UsageError(f"{named[0]} is for dtype='auto'", hint="leave it out, or ask for that")
+    return None
 
 
 def _tokenizer(

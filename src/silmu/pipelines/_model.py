@@ -12,7 +12,7 @@ import numpy as np
 
 from silmu import graphs, registry
 from silmu.errors import InvalidModelError, UsageError
-from silmu.runtime import dtypes, exported, weights
+from silmu.runtime import exported, weights
 from silmu.runtime.decoder import CachedDecoder, StatefulDecoder
 from silmu.runtime.exported import Wanted
 from silmu.runtime.session import ENGINE, PROVIDERS, Device, choose_device
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from silmu.pipelines._measured import Measured
     from silmu.runtime.exported.encoder import ExportedEncoder
     from silmu.runtime.exported.picture import ExportedPictures
     from silmu.runtime.folder import Folder
@@ -117,14 +118,16 @@ class Model:
     Args:
         folder: of the model.
         head: what its graph ends in.
-        dtype: as `runtime.dtypes` names it.
+        dtype: as `runtime.dtypes` names it; as `wanted` has it, if None.
         device: as `runtime.session.choose_device` gives it.
         wanted: which ONNX graph to take, where the folder has any; by default it decides.
         engine: what computes, one of `graphs.ENGINES`.
 
     Attributes:
-        precision: the precision that was asked for, or that was measured to be the fastest.
+        precision: the precision that was asked for, or that was measured to be the quickest; else
+            fp32, or what the folder says.
         engine: likewise.
+        measured: what was measured for `dtype="auto"`, which `print` shows as a table; else None.
     """
 
     def __init__(
@@ -132,12 +135,14 @@ class Model:
         folder: Folder,
         head: str,
         *,
-        dtype: str = dtypes.AUTO,
+        dtype: str | None = None,
         device: str = "cpu",
         wanted: Wanted | None = None,
         engine: str = graphs.ONNXRUNTIME,
     ) -> None:
-        self.wanted = replace(wanted or Wanted(), dtype=dtype)
+        self.wanted = wanted or Wanted()
+        if dtype is not None:
+            self.wanted = replace(self.wanted, dtype=dtype)
         if device != "cpu" and head == "text-generation":
             logger.warning("device %s: text is generated on the CPU by this version", device)
             device = "cpu"
@@ -152,8 +157,9 @@ class Model:
         self.device = Device(device)
         if engine == graphs.ONNXRUNTIME:
             logger.info("device %s: %s of %s", device, PROVIDERS[self.device.type], ENGINE)
-        self.precision = dtype
+        self.precision = self._precision()
         self.engine = engine
+        self.measured: Measured | None = None
         self.dtype = np.dtype(np.float32)
         if self.exported is not None and engine != graphs.ONNXRUNTIME:
             raise UsageError(
@@ -162,6 +168,11 @@ class Model:
             )
         if self.exported is None:
             weights.files(folder)  # says at once where there are none that can be read
+
+    def _precision(self) -> str:
+        if isinstance(self.wanted.dtype, str):
+            return self.wanted.dtype
+        return (self.exported and self.exported.layout.dtype) or "fp32"
 
     @cached_property
     def session(self) -> Session | ExportedEncoder | ExportedPictures | OpenVinoSession:

@@ -69,7 +69,6 @@ class ZeroShotImageClassificationPipeline(ImagePipeline):
             self._texts = Model(
                 model.folder,
                 f"{self.head}-text",
-                dtype=model.precision,
                 device=model.device,
                 wanted=model.wanted,
                 engine=model.engine,

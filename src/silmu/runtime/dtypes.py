@@ -24,22 +24,24 @@ SUFFIXES = {
 """What stands between the name of a graph and `.onnx`, for each precision."""
 
 AUTO = "auto"
-FASTEST = "fastest"
+"""The engine and precision that are measured to be the quickest here."""
+BOUNDS = ("max_drift", "labelled", "metric", "max_loss", "input", "target")
+"""What says how far AUTO may be from fp32, among model_kwargs."""
 _TORCH = {"float32": "fp32", "float": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
-_NAMES = (AUTO, "bf16", *SUFFIXES, FASTEST)
+_NAMES = (AUTO, "bf16", *SUFFIXES)
 
 
-def canonical(dtype: Any) -> str:
-    """The name of a precision that may come as torch's or numpy's type.
+def canonical(dtype: Any) -> str | None:
+    """The name of a precision that may come as torch's or numpy's type; None where nobody says.
 
     >>> canonical("torch.bfloat16"), canonical(None), canonical("q8")
-    ('bf16', 'auto', 'q8')
+    ('bf16', None, 'q8')
 
     Raises:
         UsageError: it is none.
     """
     if dtype is None:
-        return AUTO
+        return None
     given = getattr(dtype, "__name__", None) or str(dtype)
     name = given.removeprefix("torch.")
     name = _TORCH.get(name, name)

@@ -246,7 +246,7 @@ def _missing(folder: Folder | None, with_weights: bool, wanted: Wanted) -> list[
             missing = [name for name in graphs.layout.files if not _is_there(folder, name)]
             missing = missing or [name for name in graphs.files if not _is_there(folder, name)]
     except (ModelNotFoundError, UnsupportedModelError):
-        return [wanted.file_name or f"a graph in {wanted.dtype}"]
+        return [wanted.file_name or f"a graph in {wanted.dtype or 'fp32'}"]
     if with_weights and graphs is None:
         tensors = [name for name in (weights.SINGLE, weights.INDEX) if _is_there(folder, name)]
         needed = weights.files(folder) if tensors else [weights.SINGLE]

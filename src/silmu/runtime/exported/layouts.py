@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, cast
 
 from silmu.errors import InvalidModelError, ModelNotFoundError, UnsupportedModelError
-from silmu.runtime.dtypes import AUTO, SUFFIXES
+from silmu.runtime.dtypes import SUFFIXES
 
 SUBFOLDER = "onnx"
 
@@ -29,7 +29,7 @@ _SPELLINGS = {
 _SERVES = {"fp16": ("fp16", "fp32"), "bf16": ("fp32",), "q8": ("q8", "int8", "uint8")}
 """Which precisions do where one is asked for, if it is not that one alone."""
 
-_WHOLE = (AUTO, "fp32", "fp16", "bf16")
+_WHOLE = ("fp32", "fp16", "bf16")
 
 _SENTENCE_Q8 = re.compile(r"_qu?int8(_.*)?")  # sentence-transformers names the processor too
 
@@ -51,12 +51,13 @@ class Wanted:
     Attributes:
         file_name: the .onnx file.
         subfolder: where it lies.
-        dtype: a precision as `runtime.dtypes` names it, or one for each graph by its name.
+        dtype: a precision as `runtime.dtypes` names it, or one for each graph by its name; None
+            where the folder says.
     """
 
     file_name: str | None = None
     subfolder: str | None = None
-    dtype: str | Mapping[str, str] = AUTO
+    dtype: str | Mapping[str, str] | None = None
 
     @property
     def names_file(self) -> bool:
@@ -66,7 +67,7 @@ class Wanted:
     @property
     def names_few_bits(self) -> bool:
         """Whether a precision was named that is not computed from the full weights anyhow."""
-        given = [self.dtype] if isinstance(self.dtype, str) else list(self.dtype.values())
+        given = (self.dtype,) if isinstance(self.dtype, str) else (self.dtype or {}).values()
         return any(name not in _WHOLE for name in given)
 
 
@@ -152,7 +153,7 @@ def _not_there(what: str, graphs: list[str]) -> ModelNotFoundError:
 
 
 def _usual(
-    there: Mapping[str, str], wanted: Wanted, own_dtype: str | Mapping[str, str]
+    there: Mapping[str, str], wanted: Wanted, own_dtype: str | Mapping[str, str] | None
 ) -> Layout | None:
     """Graphs with the names that exporters give, in the wanted precision or the next best."""
     found: dict[str, dict[str, list[tuple[int, str, str]]]] = {}
@@ -167,8 +168,8 @@ def _usual(
             "the graphs are an encoder and a decoder, which no task here computes from ONNX files",
             hint=f"they are {', '.join(sorted(there)[:12])}",
         )
-    dtype = own_dtype if wanted.dtype == AUTO else wanted.dtype
-    tries: list[str | Mapping[str, str]] = [dtype]
+    dtype = own_dtype if wanted.dtype is None else wanted.dtype
+    tries: list[str | Mapping[str, str]] = [] if dtype is None else [dtype]
     if isinstance(dtype, str):
         tries = [*_SERVES.get(dtype, (dtype,))]
     if not wanted.names_few_bits:
@@ -199,8 +200,8 @@ def _dtype_of(suffix: str) -> str | None:
     return next((dtype for dtype, known in _SPELLINGS.items() if suffix in known), None)
 
 
-def _own_dtype(config: Mapping[str, Any]) -> str | Mapping[str, str]:
-    """The precision that the folder itself asks for."""
+def _own_dtype(config: Mapping[str, Any]) -> str | Mapping[str, str] | None:
+    """The precision that the folder itself asks for; `auto` of transformers.js asks for none."""
     own: Any = config.get("transformers.js_config")
     dtype: Any = cast("Mapping[str, Any]", own).get("dtype") if isinstance(own, Mapping) else None
     given = cast("Mapping[str, Any]", dtype) if isinstance(dtype, Mapping) else {"": dtype}
@@ -209,7 +210,7 @@ def _own_dtype(config: Mapping[str, Any]) -> str | Mapping[str, str]:
             f"config.json has transformers.js_config with dtype {dtype!r:.80}; it must be a name "
             "such as q8, or names by graph"
         )
-    return given if isinstance(dtype, Mapping) else dtype or AUTO
+    return given if isinstance(dtype, Mapping) else dtype or None
 
 
 def _genai_file(genai: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`dtype="fastest"`: measured once, within the bound, and never without being asked for.
+"""`dtype="auto"`: measured once, within the bound, and never without being asked for.
 
 The second engine is a stand-in here, and so is the clock: how fast a machine is, no test may say.
 """
@@ -6,6 +6,7 @@ The second engine is a stand-in here, and so is the clock: how fast a machine is
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,42 +16,28 @@ import pytest
 from numpy.typing import NDArray
 
 import silmu
+import stand_in
 from silmu import extras, graphs
 from silmu.cli import main
-from silmu.errors import MissingExtraError, UnsupportedModelError, UsageError
-from silmu.pipelines import Model, _fastest
+from silmu.errors import MissingExtraError, UsageError
+from silmu.pipelines import Model, _auto, _measured
 from silmu.runtime import rows, session
 from silmu.runtime.folder import Folder
+from stand_in import ORT, OV
 
 MODELS = Path(__file__).parent / "models"
 SEQUENCE = MODELS / "bert-sequence"
 TEXTS = ["The sea is cold.", "Where does the keeper live?"]
-ORT, OV = "onnxruntime", "openvino"
-SECONDS = {(ORT, "fp32"): 9.0, (ORT, "q8"): 7.0, (OV, "fp32"): 8.0, (OV, "bf16"): 3.0}
-SECONDS |= {(OV, "q8"): 2.0}
-DRIFT = {"fp32": 1e-6, "bf16": 0.002, "q8": 3.0}
-"""By what part of itself the stand-in raises every second number that it gives."""
 
 
 @pytest.fixture(autouse=True)
 def nothing_measured() -> None:
-    for path in graphs.cache_folder().glob("*-measured-*"):
-        shutil.rmtree(path)
+    stand_in.forget()
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
-    """A clock that stands still but while a model answers; how long each takes can be set."""
-    seconds, now = dict(SECONDS), [0.0]
-    outputs = _fastest._outputs
-
-    def timed(model: Model, ids: list[int]) -> Any:
-        now[0] += seconds[model.engine, model.precision]
-        return outputs(model, ids)
-
-    monkeypatch.setattr(_fastest, "_outputs", timed)
-    monkeypatch.setattr(_fastest.time, "perf_counter", lambda: now[0])
-    return seconds
+    return stand_in.clock(monkeypatch)
 
 
 @pytest.fixture
@@ -62,30 +49,11 @@ def only_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An install with OpenVINO, in whose place ONNX Runtime computes, a little off."""
-    version = extras.version
-    monkeypatch.setattr(extras, "version", lambda name: "1.0" if name == OV else version(name))
-
-    def open_openvino(folder: Folder, head: str, dtype: str, device: str) -> Any:
-        if "text-generation" in graphs.check(folder, head).HEADS:
-            raise UnsupportedModelError("encoders only")
-        inner = graphs.open_session(folder, head)
-        run = inner.run
-
-        def off(feeds: Any, outputs: Any = None) -> dict[str, NDArray[Any]]:
-            found = run(feeds, outputs)
-            for value in found.values():
-                value[..., ::2] *= np.float32(1 + DRIFT[dtype])
-            return found
-
-        monkeypatch.setattr(inner, "run", off)
-        return inner
-
-    monkeypatch.setattr(graphs, "_open_openvino", open_openvino)
+    stand_in.openvino(monkeypatch)
 
 
-def fastest(model: Any = SEQUENCE, task: str = "text-classification", **kwargs: Any) -> Any:
-    return silmu.pipeline(task, model, dtype="fastest", model_kwargs=kwargs)
+def auto(model: Any = SEQUENCE, task: str = "text-classification", **kwargs: Any) -> Any:
+    return silmu.pipeline(task, model, dtype="auto", model_kwargs=kwargs)
 
 
 def chosen(pipe: Any) -> tuple[str, str]:
@@ -101,26 +69,26 @@ def ids_of_measured(model: Path) -> list[str]:
 
 @pytest.mark.usefixtures("two", "clock")
 def test_the_quickest_within_the_bound_is_taken() -> None:
-    assert chosen(fastest()) == (OV, "bf16")
-    assert chosen(fastest(max_drift=1)) == (OV, "q8")
-    assert chosen(fastest(max_drift=1e-4)) == (OV, "fp32")
-    assert chosen(fastest(max_drift=0)) == (ORT, "fp32")
-    assert chosen(fastest(max_drift=1, engine=ORT)) == (ORT, "q8")
+    assert chosen(auto()) == (OV, "bf16")
+    assert chosen(auto(max_drift=1)) == (OV, "q8")
+    assert chosen(auto(max_drift=1e-4)) == (OV, "fp32")
+    assert chosen(auto(max_drift=0)) == (ORT, "fp32")
+    assert chosen(auto(max_drift=1, engine=ORT)) == (ORT, "q8")
     with pytest.raises(UsageError, match=r"nothing that was measured .* is within max_drift 0"):
-        fastest(max_drift=0, engine=OV)
+        auto(max_drift=0, engine=OV)
 
 
 @pytest.mark.usefixtures("two")
 def test_it_is_the_time_that_decides(clock: dict[tuple[str, str], float]) -> None:
     clock[ORT, "fp32"] = 1.0
-    assert chosen(fastest(max_drift=1)) == (ORT, "fp32")
+    assert chosen(auto(max_drift=1)) == (ORT, "fp32")
 
 
 @pytest.mark.usefixtures("only_one", "clock")
 def test_without_a_second_engine_there_are_two() -> None:
-    pipe = fastest(max_drift=1)
+    pipe = auto(max_drift=1)
     assert chosen(pipe) == (ORT, "q8")
-    measured = _fastest.measure(pipe.model, pipe.tokenizer)
+    measured = _measured.measure(pipe.model, pipe.tokenizer)
     assert [(one["engine"], one["dtype"]) for one in measured] == [(ORT, "fp32"), (ORT, "q8")]
     assert measured[0]["drift"] == 0 < measured[1]["drift"] < 1
     assert [one["seconds"] for one in measured] == [9, 7]
@@ -141,14 +109,14 @@ def test_without_a_second_engine_there_are_two() -> None:
 )
 def test_every_head_is_measured(name: str, task: str) -> None:
     bound = 0.1 if name.endswith("regression") else 0.01  # its numbers are not below 1
-    assert chosen(fastest(MODELS / name, task, max_drift=bound)) == (OV, "bf16")
-    assert chosen(fastest(MODELS / name, task, max_drift=1e-9))[1] == "fp32"
+    assert chosen(auto(MODELS / name, task, max_drift=bound)) == (OV, "bf16")
+    assert chosen(auto(MODELS / name, task, max_drift=1e-9))[1] == "fp32"
 
 
 @pytest.mark.usefixtures("two", "clock")
 def test_what_an_engine_cannot_do_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="silmu"):
-        pipe = fastest(MODELS / "gpt2-lm", "text-generation", max_drift=1)
+        pipe = auto(MODELS / "gpt2-lm", "text-generation", max_drift=1)
     assert chosen(pipe) == (ORT, "q8")
     assert "openvino fp32 is left out: encoders only" in caplog.text
     named = silmu.pipeline("text-generation", MODELS / "gpt2-lm", dtype="q8")
@@ -158,7 +126,7 @@ def test_what_an_engine_cannot_do_is_left_out(caplog: pytest.LogCaptureFixture) 
 
 @pytest.mark.usefixtures("two", "clock")
 def test_it_can_be_read_and_pinned() -> None:
-    pipe = fastest(max_drift=1)
+    pipe = auto(max_drift=1)
     engine, dtype = chosen(pipe)
     named = silmu.pipeline(
         "text-classification", SEQUENCE, dtype=dtype, model_kwargs={"engine": engine}
@@ -173,17 +141,32 @@ def test_it_can_be_read_and_pinned() -> None:
 
 
 @pytest.mark.usefixtures("two")
-@pytest.mark.parametrize("dtype", ["auto", None, "fp32"])
-def test_nothing_is_measured_unasked(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"dtype": None},
+        {"dtype": "fp32"},
+        {"torch_dtype": "auto"},
+        {"torch_dtype": "auto", "dtype": "auto"},
+        {"model_kwargs": {"torch_dtype": "auto"}},
+        {"model_kwargs": {"dtype": "fp32"}},
+    ],
+)
+def test_nothing_is_measured_unasked(
+    said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise AssertionError("measured")
 
-    monkeypatch.setattr(_fastest, "choose", refused)
-    pipe = silmu.pipeline("text-classification", SEQUENCE, dtype=dtype)
-    assert pipe.model.engine == ORT
-    assert pipe(TEXTS) == silmu.pipeline("text-classification", SEQUENCE)(TEXTS)
-    with pytest.raises(AssertionError, match="measured"):
-        fastest()
+    monkeypatch.setattr(_auto, "choose", refused)
+    pipe = silmu.pipeline("text-classification", SEQUENCE, **said)
+    assert (chosen(pipe), pipe.model.measured) == ((ORT, "fp32"), None)
+    assert pipe(TEXTS) == silmu.pipeline("text-classification", SEQUENCE, dtype="fp32")(TEXTS)
+    assert not caplog.records
+    for asked in ({"dtype": "auto"}, {"model_kwargs": {"dtype": "auto"}}):
+        with pytest.raises(AssertionError, match="measured"):
+            silmu.pipeline("text-classification", SEQUENCE, **asked)
 
 
 # ── what is kept of it ─────────────────────────────────────────────────────────────────────────
@@ -193,13 +176,13 @@ def test_nothing_is_measured_unasked(dtype: Any, monkeypatch: pytest.MonkeyPatch
 def measurings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The model of each measuring."""
     found: list[str] = []
-    models = _fastest._models
+    models = _measured._models
 
-    def noted(model: Model) -> list[Model]:
+    def noted(model: Model) -> Any:
         found.append(model.name_or_path)
         return models(model)
 
-    monkeypatch.setattr(_fastest, "_models", noted)
+    monkeypatch.setattr(_measured, "_models", noted)
     return found
 
 
@@ -209,13 +192,13 @@ def test_it_is_measured_once(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(SEQUENCE, model)
-    assert [chosen(fastest(model)) for _ in range(3)] == [(OV, "bf16")] * 3
+    assert [chosen(auto(model)) for _ in range(3)] == [(OV, "bf16")] * 3
     assert len(measurings) == 1
     (first,) = ids_of_measured(model)
 
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes())
-    fastest(model)
+    auto(model)
     assert len(measurings) == 2
     (second,) = ids_of_measured(model)  # it took the place of the older one
     assert second != first
@@ -223,8 +206,8 @@ def test_it_is_measured_once(
     for name, value in (("machine", lambda: "another"), ("num_cores", lambda: 77)):
         monkeypatch.setattr(session, name, value)
         count = len(measurings)
-        fastest(model)
-        fastest(model)
+        auto(model)
+        auto(model)
         assert len(measurings) == count + 1
 
 
@@ -235,19 +218,19 @@ def test_another_engine_is_measured_when_it_comes(
     version = extras.version
     with monkeypatch.context() as patch:
         patch.setattr(extras, "version", lambda name: None if name == OV else version(name))
-        assert chosen(fastest(max_drift=1)) == (ORT, "q8")
-    assert chosen(fastest(max_drift=1)) == (OV, "q8")
+        assert chosen(auto(max_drift=1)) == (ORT, "q8")
+    assert chosen(auto(max_drift=1)) == (OV, "q8")
     assert len(measurings) == 2
 
 
 @pytest.mark.usefixtures("two", "clock")
 def test_a_damaged_record_is_measured_again(measurings: list[str]) -> None:
-    fastest()
+    auto()
     (name,) = ids_of_measured(SEQUENCE)
-    record = graphs.cache_folder() / name / _fastest.RECORD
+    record = graphs.cache_folder() / name / _measured.RECORD
     record.chmod(0o644)
     record.write_bytes(b"[")
-    assert chosen(fastest()) == (OV, "bf16")
+    assert chosen(auto()) == (OV, "bf16")
     assert len(measurings) == 2
 
 
@@ -258,14 +241,14 @@ def test_it_is_told_on_request(
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.INFO, logger="silmu"):
-            fastest()
-        assert "openvino q8: 2000.00 ms a text, differs from fp32 by" in caplog.text
-        assert "which is more than 0.02" in caplog.text
-        assert "fastest: dtype bf16 by engine openvino" in caplog.text
+            auto()
+        assert re.search(r"openvino +q8 +2000\.00 .*differs by more than 0\.02", caplog.text)
+        assert re.search(r"openvino +bf16 +3000\.00 .*chosen", caplog.text)
+        assert "dtype auto is bf16 by engine openvino" in caplog.text
     for verbose in ([], ["-v"]):
-        assert main(["use", str(SEQUENCE), "fine", "--dtype", "fastest", *verbose]) == 0
+        assert main(["use", str(SEQUENCE), "fine", "--dtype", "auto", *verbose]) == 0
         told = capsys.readouterr().err
-        assert ("fastest: dtype bf16 by engine openvino" in told) is bool(verbose)
+        assert ("dtype auto is bf16 by engine openvino" in told) is bool(verbose)
 
 
 # ── what is refused ────────────────────────────────────────────────────────────────────────────
@@ -275,22 +258,22 @@ def test_it_is_told_on_request(
 @pytest.mark.parametrize("bound", [-0.1, float("nan"), "0.1", True])
 def test_bounds_that_are_none(bound: Any) -> None:
     with pytest.raises(UsageError, match="must be a number from 0 on"):
-        fastest(max_drift=bound)
+        auto(max_drift=bound)
 
 
 def test_a_bound_is_for_what_is_measured() -> None:
-    with pytest.raises(UsageError, match="max_drift is for dtype='fastest'"):
+    with pytest.raises(UsageError, match="max_drift is for dtype='auto'"):
         silmu.pipeline("text-classification", SEQUENCE, model_kwargs={"max_drift": 0.1})
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "fastest"])
+@pytest.mark.parametrize("dtype", ["fp32", "auto"])
 def test_engines_that_are_none(dtype: str) -> None:
     with pytest.raises(UsageError, match="it may be onnxruntime, openvino"):
         silmu.pipeline("text-classification", SEQUENCE, dtype=dtype, model_kwargs={"engine": "tvm"})
 
 
 @pytest.mark.usefixtures("only_one")
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "q8", "fastest"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "q8", "auto"])
 def test_an_engine_that_is_not_installed(dtype: str) -> None:
     with pytest.raises(MissingExtraError, match="this needs openvino") as caught:
         silmu.pipeline("text-classification", SEQUENCE, dtype=dtype, model_kwargs={"engine": OV})
@@ -299,8 +282,8 @@ def test_an_engine_that_is_not_installed(dtype: str) -> None:
 
 def test_an_accelerator_is_not_measured() -> None:
     model = Model(Folder(SEQUENCE, "m"), "text-classification", device="cuda:0")
-    with pytest.raises(UsageError, match="dtype fastest with device cuda:0"):
-        _fastest.choose(model, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="dtype auto with device cuda:0"):
+        _auto.choose(model, None, _auto.Bound())  # pyright: ignore[reportArgumentType]
 
 
 # ── what a drift is ────────────────────────────────────────────────────────────────────────────
@@ -308,7 +291,7 @@ def test_an_accelerator_is_not_measured() -> None:
 
 def scores(name: str, head: str, *outputs: list[Any]) -> NDArray[np.float64]:
     model = Model(Folder(MODELS / name, name), head)
-    return _fastest._scores(model, [np.array(one, np.float32) for one in outputs])
+    return _measured._scores(model, [np.array(one, np.float32) for one in outputs])
 
 
 def test_scores_are_what_the_task_reads() -> None:
@@ -328,9 +311,9 @@ def test_scores_are_what_the_task_reads() -> None:
 
 def test_a_vector_drifts_by_its_direction() -> None:
     one, other = np.array([3.0, 0.0]), np.array([0.0, 2.0])
-    assert _fastest._distance("feature-extraction", 5 * one, one) == 0
-    assert _fastest._distance("feature-extraction", one, other) == 1
-    assert _fastest._distance("text-classification", one, other) == 3
+    assert _measured._distance("feature-extraction", 5 * one, one) == 0
+    assert _measured._distance("feature-extraction", one, other) == 1
+    assert _measured._distance("text-classification", one, other) == 3
 
 
 # ── rows one by one ────────────────────────────────────────────────────────────────────────────
