@@ -126,7 +126,8 @@ def answer(task: str, folder: str, inputs: Any, parameters: dict[str, Any] | Non
 def _serve() -> None:
     # What every case needs is imported once; what these import lazily is imported here too.
     for name in (
-        *("silmu.pipelines", "silmu.graphs._builder", "silmu.runtime.sandbox", "safetensors"),
+        *("silmu.pipelines", "silmu.graphs._builder", "silmu.graphs._config"),
+        *("silmu.runtime.sandbox", "safetensors"),
         *("silmu.pipelines.text_classification", "silmu.pipelines.question_answering"),
         *("silmu.pipelines.feature_extraction", "silmu.pipelines.text_generation"),
         *("jinja2.sandbox", "silmu.graphs.bert", "silmu.graphs.gpt2", "malformed", "planted"),

@@ -19,7 +19,10 @@ from silmu.runtime.series.steps import Step
 from silmu.runtime.series.zones import absolute, civil, shown_twice, zone_of
 from silmu.runtime.times import ORDERS, read_times
 
-NAMES = "30s 7s 5min 90min 1h 36h D 2D B B@6 W W-SUN 2W M ME M@15 2M Q QE Y YE 5Y 4Y@3729 1 3"
+NAMES = (
+    "1ms 100ms 40ms@37 1500ms 30s 7s 5min 90min 1h 36h D 2D B B@6 W W-SUN 2W M ME M@15 2M Q QE Y "
+    "YE 5Y 4Y@3729 1 3"
+)
 PLACES = (
     "America/New_York Europe/Berlin Asia/Seoul Australia/Lord_Howe Africa/Casablanca "
     "America/Sao_Paulo Africa/Cairo Pacific/Apia Asia/Kathmandu UTC -03:30"
@@ -68,7 +71,7 @@ def test_times_and_numbers_of_steps_are_each_others_inverse(name: str) -> None:
     "name", ["", " ", "0", "0D", "D2", "fortnight", "1.5h", "W-XYZ", "D-SUN", "-1h", "M@131"]
 )
 def test_what_is_no_step_is_refused_with_all_that_are(name: str) -> None:
-    with pytest.raises(UsageError, match=r"30s, 5min, 1h, D \(days\), B"):
+    with pytest.raises(UsageError, match=r"100ms, 30s, 5min, 1h, D \(days\), B"):
         Step.parse(name)
 
 
@@ -80,6 +83,9 @@ def test_what_is_no_step_is_refused_with_all_that_are(name: str) -> None:
         (("7D", "weeks"), "W"),
         (("12M", "4Q", "YS"), "Y"),
         (("3 months", "QS"), "Q"),
+        (("100L", "100 milliseconds", "0100ms"), "100ms"),
+        (("60000ms", "60 s", "minute"), "1min"),
+        (("86400000 ms", "day"), "D"),
     ],
 )
 def test_steps_have_several_names(names: tuple[str, ...], same: str) -> None:
@@ -113,6 +119,7 @@ def test_business_days_go_on_after_the_weekend() -> None:
         ("5min", (288,)),
         ("15min", (96, 672)),
         ("1s", (60,)),
+        ("100ms", ()),
         ("D", (7, 365)),
         ("B", (5,)),
         ("W", (52,)),
@@ -133,6 +140,9 @@ DAYS = every("2020-01-01", "2024-01-01", 1, "D")
 WORK = DAYS[(DAYS // DAY + 3) % 7 < 5]
 MONTHS = every("2000-01", "2010-01", 1, "M")
 FIVE = every("2020-01-01T00", "2020-01-20T00", 5, "m")
+TICKS = 17_040_672_000.0 + np.arange(2000.0)
+"""What has passed since 1970, in tenths of a second."""
+
 KEPT = {
     "D": DAYS,
     "D@32400": DAYS + 9 * HOUR,
@@ -156,7 +166,14 @@ KEPT = {
     "45s": np.arange(1000) * 45.0,
     "15min": np.sort(RNG.uniform(0, 30 * DAY, 3000)),  # irregular, 10 minutes apart
     "W": DAY * np.sort(RNG.choice(2000, 300, replace=False)).astype(float),  # and days apart
-    "1s": np.arange(1000) / 100,
+    "1ms": np.arange(1000) / 1000,
+    "10ms": np.arange(1000) / 100,
+    "100ms@20": TICKS / 10 + 0.02,
+    "40ms": np.delete(TICKS / 25, RNG.integers(1, len(TICKS), 40)),
+    "100ms": np.sort(TICKS / 10 + RNG.normal(0, 0.006, len(TICKS))),
+    "1500ms": TICKS * 1.5,
+    "7s": np.sort(TICKS * 7 + RNG.normal(0, 0.1, len(TICKS))),
+    "250ms": np.sort(RNG.uniform(0, 300, 1000)),  # irregular, 0.2 s apart
 }
 
 

@@ -123,8 +123,9 @@ def child(peer: str, run: Path, steps: int) -> dict[str, Any]:
 def with_silmu(prepared: Any, settings: dict[str, Any]) -> tuple[float, float]:
     from silmu.steps.design import images
     from silmu.steps.train.images import ImageObjective
-    from silmu.steps.train.loop import Training, fit
+    from silmu.steps.train.loop import fit
     from silmu.steps.train.progress import Progress
+    from silmu.steps.train.settings import Training
 
     objective = ImageObjective(images.build("resnet", prepared, settings), prepared, settings)
     training = Training.of({**settings, "epochs": 1000}, fingerprint="")

@@ -238,8 +238,8 @@ def with_trainer(
 def with_silmu(
     network: Any, prepared: Any, scratch: Path, settings: dict[str, Any], examples: int
 ) -> tuple[float, int]:
-    from silmu.steps.train import loop
-    from silmu.steps.train.loop import Training
+    from silmu.steps.train.loop import fit
+    from silmu.steps.train.settings import Training
     from silmu.steps.train.texts import TextObjective
 
     class Subset(TextObjective):
@@ -253,7 +253,7 @@ def with_silmu(
     objective.lengths = objective.lengths[:count]
     plan = Training.of({**settings, "threads": os.cpu_count()}, fingerprint="benchmark")
     start = time.perf_counter()
-    loop.fit(objective, plan, scratch / "train", progress=None)
+    fit(objective, plan, scratch / "train", progress=None)
     return time.perf_counter() - start, count * EPOCHS
 
 

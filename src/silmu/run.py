@@ -26,7 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from silmu import __version__, extras, registry, store
-from silmu.errors import Interrupted, LockedError, ModelNotFoundError, SilmuError, UsageError
+from silmu.errors import (
+    Interrupted,
+    LockedError,
+    ModelNotFoundError,
+    SilmuError,
+    UnknownTaskError,
+    UsageError,
+)
 from silmu.runtime import schema
 from silmu.runtime.folder import Folder
 
@@ -203,6 +210,7 @@ def evaluate(
     target: str | None = None,
     output: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> Report:
     """How well a model answers: on its run's sealed test split, or on other data.
 
@@ -213,6 +221,7 @@ def evaluate(
             `runs/<data>-evaluation-<n>`, if not given.
         settings: of an environment that `data` names: `kwargs`, `max_episode_steps` and
             `deterministic`, as training takes them.
+        quiet: tell nothing of how it goes; else lines go to stderr where it takes long.
 
     Raises:
         ModelNotFoundError: there is no such model.
@@ -221,6 +230,7 @@ def evaluate(
     extras.require("report")
     from silmu.steps import evaluate as evaluation
     from silmu.steps.collect import collect
+    from silmu.steps.train.progress import Progress
 
     path = Path(model)
     folder = path if (path / SETTINGS).is_file() else path.parent
@@ -239,13 +249,18 @@ def evaluate(
         run = Run(folder, _read_settings(folder / SETTINGS)["task"])
         prepared = task_class(run.task).open_prepared(folder)
         return evaluation.evaluate(
-            run.model, prepared, folder / "5-report", seconds=run.seconds, settings=run.settings
+            run.model,
+            prepared,
+            folder / "5-report",
+            seconds=run.seconds,
+            settings=run.settings,
+            progress=Progress(quiet=quiet),
         )
     names = _columns_of(Path(model))
     kind = _rows_of(Path(model))
     if kind == "environment":
         named = {"query": query, "input": input, "target": target}
-        return _evaluate_in(Path(model), data, output, named, settings)
+        return _evaluate_in(Path(model), data, output, named, settings, quiet)
     with _claimed(output, "evaluation", data) as place:
         dataset = collect(
             data,
@@ -257,7 +272,8 @@ def evaluate(
             need_target=False,
             **(_series_of(Path(model)) if kind == "series" else {}),
         )
-        return evaluation.evaluate_data(Path(model), dataset, place / "5-report")
+        progress = Progress(quiet=quiet)
+        return evaluation.evaluate_data(Path(model), dataset, place / "5-report", progress=progress)
 
 
 def _evaluate_in(
@@ -266,10 +282,12 @@ def _evaluate_in(
     output: str | Path | None,
     named: Mapping[str, Any],
     settings: Mapping[str, Any] | None,
+    quiet: bool,
 ) -> Report:
     """How much a policy earns in another environment than that of its run."""
     from silmu.steps import evaluate as evaluation
     from silmu.steps.collect import environments
+    from silmu.steps.train.progress import Progress
 
     if given := [name for name, one in named.items() if one is not None]:
         raise UsageError(
@@ -280,7 +298,8 @@ def _evaluate_in(
     environments.checked(settings)
     with _claimed(output, "evaluation", source) as place:
         environment = environments.collect(source, place / "1-dataset", settings=settings)
-        return evaluation.evaluate_data(model, environment, place / "5-report")
+        progress = Progress(quiet=quiet)
+        return evaluation.evaluate_data(model, environment, place / "5-report", progress=progress)
 
 
 def _rows_of(model: Path) -> str:
@@ -448,10 +467,16 @@ def _claimed(output: str | Path | None, task: str, source: Any) -> Generator[Pat
     if output is not None:
         folder = Path(output)
         # A process that was killed at once may have left its lock and a file that was never whole.
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(
+                f"{folder} is a file; a run is a folder", hint="--output takes a new folder"
+            )
         if folder.exists() and not all(path.name.startswith(".") for path in folder.iterdir()):
+            goes_on = f"`silmu train {folder}` goes on with a run; a new one needs a new name"
+            is_run = (folder / SETTINGS).is_file()
             raise UsageError(
                 f"{folder} is already there and not empty",
-                hint=f"`silmu train {folder}` goes on with a run; a new one needs a new name",
+                hint=goes_on if is_run else "--output takes a new folder",
             )
         with store.lock(folder):
             yield folder
@@ -477,7 +502,17 @@ def _task_name(task: str | Path | None, given: Mapping[str, Any]) -> str:
             "no task was named",
             hint="silmu train text-classification --data FILE; `silmu tasks` lists all",
         )
-    return registry.canonical_task(str(named))
+    try:
+        return registry.canonical_task(str(named))
+    except UnknownTaskError:
+        if not (os.sep in str(named) or Path(named).exists()):
+            raise
+        there = "holds no run.toml" if Path(named).is_dir() else "is no folder"
+        raise UsageError(
+            f"`{named}` is neither a task nor a run: it {there}",
+            hint="`silmu tasks` lists the tasks; a run is the folder that --output named, or one "
+            "of runs/",
+        ) from None
 
 
 def task_class(name: str) -> type[Task[Any]]:
@@ -491,12 +526,16 @@ def task_class(name: str) -> type[Task[Any]]:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
+    advice = "settings are TOML, such as the run.toml of a run: lines of `name = value`"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+        told = f"{path} cannot be read: {error.strerror or error}"
+        raise UsageError(told, hint=advice) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not TOML: it is not UTF-8", hint=advice) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}", hint=advice) from error
 
 
 def _write_settings(folder: Path, task: str, config: Config) -> None:

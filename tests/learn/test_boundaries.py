@@ -67,7 +67,7 @@ READ_FLAGS = {"O_RDONLY", "O_CLOEXEC", "O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "
 
 MAY_WRITE = {
     # Into a file that the store opened, and that it seals.
-    "graphs/_builder.py": {"?.tofile"},
+    "graphs/_onnx.py": {"?.tofile"},
     # Into a folder that the store makes, by a library that takes only a path.
     "runtime/openvino.py": {"?.save_model"},
     # Into bytes, which the store writes.
@@ -229,10 +229,11 @@ MAY_IMPORT = {
     # What silmu depends on, to say whether it works.
     "cli/doctor.py": {"importlib.import_module"},
     # The environment that a user names: a file of their own, or what an installed package has.
-    "steps/collect/environments/making.py": {
+    "steps/collect/environments/own_code.py": {
         "importlib.import_module",
         "importlib.util.spec_from_file_location",
     },
+    "steps/collect/environments/registered.py": {"importlib.import_module"},
 }
 
 

@@ -24,7 +24,7 @@ from silmu.errors import (
     UsageError,
 )
 from silmu.steps.collect import environments
-from silmu.steps.collect.environments import making
+from silmu.steps.collect.environments import making, registered
 from silmu.steps.collect.environments.environment import Environment
 from silmu.steps.train.batches import derive
 from silmu.steps.train.reinforcement.environments import Environments
@@ -101,12 +101,12 @@ def drawn(environment: Environment, count: int, steps: int, seed: int = 0) -> li
 def test_wrappers_are_taken_off_and_the_time_limit_is_known() -> None:
     made = environments.make("CartPole-v1", settings={"sutton_barto_reward": True})
     assert type(made).__name__ == "CartPoleEnv"
-    assert making.time_limit(made) == 500
+    assert registered.time_limit(made) == 500
     made.reset(seed=0)
     assert made.step(0)[1] == 0.0  # as Sutton and Barto reward it
     own = environments.make("gymnasium.envs.classic_control.cartpole:CartPoleEnv")
     assert type(own) is type(made)
-    assert making.time_limit(own) is None
+    assert registered.time_limit(own) is None
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert environments.make(str(file)).observation_space.shape == (2,)
     assert environments.make(f"{file}:small").observation_space.shape == (1,)
     assert environments.make(f"{file}:Game", settings={"size": 4}).observation_space.shape == (4,)
-    assert making.time_limit(environments.make(f"{file}:OfAFile-v0")) == 5
+    assert registered.time_limit(environments.make(f"{file}:OfAFile-v0")) == 5
     assert environments.make(f"{file}:Game", render_mode="rgb_array").render_mode == "rgb_array"
     assert environments.make(f"{file}:small", render_mode="rgb_array").render_mode is None
     with pytest.raises(UsageError) as caught:

@@ -20,7 +20,7 @@ from silmu.errors import UsageError
 from silmu.networks.policies import Policy
 from silmu.runtime.lens import PLAIN, Lens
 from silmu.steps.collect import environments as collected
-from silmu.steps.collect.environments import Environment, making
+from silmu.steps.collect.environments import Environment, registered
 from silmu.steps.prepare import environments as prepared
 from silmu.steps.prepare.environments import PreparedEnvironment
 from silmu.steps.train.reinforcement import algorithms
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused(
 def test_the_time_limit_of_an_atari_game_is_told_in_frames() -> None:
     def limit(**kwargs: Any) -> int | None:
         spec = EnvSpec("Game-v5", entry_point="nowhere:Game", kwargs=kwargs)
-        return making.time_limit(SimpleNamespace(spec=spec))
+        return registered.time_limit(SimpleNamespace(spec=spec))
 
     assert limit(max_num_frames_per_episode=108_000, frameskip=4) == 27_000
     assert limit(max_num_frames_per_episode=108_000, frameskip=(2, 5)) == 54_000

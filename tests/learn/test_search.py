@@ -32,8 +32,9 @@ from silmu.steps.design.spaces import Choice, Range
 from silmu.steps.design.trials import DONE, FAILED, STOPPED, Trial, Trials
 from silmu.steps.evaluate import searched as searched_page
 from silmu.steps.prepare.prepared import Prepared
-from silmu.steps.train.loop import Training, fit
+from silmu.steps.train.loop import fit
 from silmu.steps.train.progress import Progress
+from silmu.steps.train.settings import Training
 from silmu.tasks.tabular_regression import TabularRegression
 from silmu.tasks.text_classification import TextClassification, TextClassificationConfig
 

@@ -629,7 +629,7 @@ def test_the_log_tells_of_each_step(tmp_path: Path) -> None:
 
 
 def test_a_long_log_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("silmu.steps.train.loop.LINES", 3)
+    monkeypatch.setattr("silmu.steps.train.log.LINES", 3)
     fit(Sequences(), settings(accumulation=1), tmp_path / "thin", progress=QUIET)
     monkeypatch.undo()
     fit(Sequences(), settings(accumulation=1), tmp_path / "full", progress=QUIET)

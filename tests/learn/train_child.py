@@ -20,9 +20,10 @@ from torch import nn
 from silmu import store
 from silmu.errors import Interrupted, SilmuError
 from silmu.steps.train.batches import derive
-from silmu.steps.train.loop import Training, fit
+from silmu.steps.train.loop import fit
 from silmu.steps.train.objective import Objective
 from silmu.steps.train.progress import Progress
+from silmu.steps.train.settings import Training
 
 
 class Reader(nn.Module):

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from silmu.steps.evaluate.report import Report
     from silmu.steps.prepare.prepared import Prepared
 
+DTYPES = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
@@ -69,6 +72,15 @@ class Config:
             raise UsageError(
                 f"search is {self.search}; it must be at least 2",
                 hint="the first trial has the default settings; without --search nothing is tried",
+            )
+        if self.dtype not in DTYPES:
+            raise UsageError(
+                f"dtype is {self.dtype!r}; it must be {', '.join(DTYPES[:-1])} or {DTYPES[-1]}",
+                hint="others, such as q8, are for a trained model: `silmu use`, `silmu export`",
+            )
+        if self.device.partition(":")[0] not in DEVICES:
+            raise UsageError(
+                f"device is {self.device!r}; it must be {', '.join(DEVICES[:-1])} or {DEVICES[-1]}"
             )
 
     @property

@@ -161,16 +161,17 @@ class Supervised(Task[S]):
             name: of one training among several, for the lines that tell how it goes.
             hopeless: as `steps.train.fit` asks it.
         """
-        from silmu.steps.train import loop
+        from silmu.steps.train.loop import fit
         from silmu.steps.train.progress import Progress
+        from silmu.steps.train.settings import Training
 
         settings = {**self.config.to_dict(), **design.settings}
         objective = self.objective(design.network, prepared, settings)
         data = f"{prepared.dataset.fingerprint} {prepared.fitted}"
-        plan = loop.Training.of(settings, fingerprint=data)
+        plan = Training.of(settings, fingerprint=data)
         progress = Progress(quiet=self.quiet, name=name)
         place = self.folder / "4-train"
-        return objective, loop.fit(objective, plan, place, progress=progress, hopeless=hopeless)
+        return objective, fit(objective, plan, place, progress=progress, hopeless=hopeless)
 
     def train(self, design: Design, prepared: Prepared) -> Path:
         """4: the loop, then the best weights as a model folder whose graph answers the same."""
@@ -222,6 +223,7 @@ class Supervised(Task[S]):
     def evaluate(self, model: Path, prepared: Prepared, seconds: Mapping[str, float]) -> Report:
         """5: the test split through the pipeline, beside a naive and a strong simple baseline."""
         from silmu.steps.evaluate import evaluate
+        from silmu.steps.train.progress import Progress
 
         return evaluate(
             model,
@@ -229,6 +231,7 @@ class Supervised(Task[S]):
             self.folder / "5-report",
             seconds=dict(seconds),
             settings=self.config.to_dict(),
+            progress=Progress(quiet=self.quiet),
         )
 
     def _designed(self, prepared: Prepared) -> Design:

@@ -65,8 +65,10 @@ class Tabular(Supervised[TabularConfig]):
         TableSettings.of(self.of_prepare())
         tables.check(self.config.network)
         if trains:
-            from silmu.steps.train.loop import Training
+            from silmu.steps.design.cost import chosen_device
+            from silmu.steps.train.settings import Training
 
+            chosen_device(self.config.device)
             decided = tables.decided(self.config.to_dict())
             tables.check_shape(decided)
             Training.of({**decided, "dtype": "fp32"}, fingerprint="")

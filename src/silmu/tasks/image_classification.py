@@ -80,9 +80,11 @@ class ImageClassification(Supervised[ImageClassificationConfig]):
             probe.check_settings(self.config.to_dict(), type(self.config)().to_dict())
         images.check(network)
         if trains and probed(network) is None:
+            from silmu.steps.design.cost import chosen_device
             from silmu.steps.train.augment import Augmentation
-            from silmu.steps.train.loop import Training
+            from silmu.steps.train.settings import Training
 
+            chosen_device(self.config.device)
             known = "resnet" if network == "auto" else network
             decided = images.decided(known, {**self.config.to_dict(), "dtype": "fp32"})
             Augmentation.of({**decided, "flip": False})

@@ -235,6 +235,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
     def evaluate(self, model: Path, prepared: Any, seconds: Mapping[str, float]) -> Report:
         """5: episodes that training never had, beside what chance and doing nothing earn."""
         from silmu.steps.evaluate import evaluate
+        from silmu.steps.train.progress import Progress
 
         return evaluate(
             model,
@@ -242,6 +243,7 @@ class ReinforcementLearning(Task[ReinforcementLearningConfig]):
             self.folder / "5-report",
             seconds=dict(seconds),
             settings=self.config.to_dict(),
+            progress=Progress(quiet=self.quiet),
         )
 
     def _of_environment(self) -> dict[str, Any]:

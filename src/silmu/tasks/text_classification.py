@@ -84,8 +84,10 @@ class TextClassification(Supervised[TextClassificationConfig]):
         if probed(network) is not None:
             probe.check_settings(self.config.to_dict(), type(self.config)().to_dict())
         elif trains:
-            from silmu.steps.train.loop import Training
+            from silmu.steps.design.cost import chosen_device
+            from silmu.steps.train.settings import Training
 
+            chosen_device(self.config.device)
             known = "cnn" if network == "auto" else network
             decided = texts.decided(known, self.config.to_dict())
             Training.of({**decided, "dtype": "fp32"}, fingerprint="")

@@ -22,7 +22,8 @@ class TimeSeriesForecastingConfig(SupervisedConfig):
 
     # collect
     step: str | None = None
-    """From one value to the next: `5min`, `1h`, `D`, `B` (business days), `W`, `M`, `Q`, `Y`."""
+    """From one value to the next: `100ms`, `5min`, `1h`, `D`, `B` (business days), `W`, `M`, `Q` or
+    `Y`."""
     timezone: str | None = None
     """Where clocks without a zone stand, such as `Asia/Seoul`; calendars are read there."""
     aggregate: str = "mean"
@@ -87,8 +88,10 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         series.check(network, given, type(self.config)().to_dict())
         decided = series.decided(network, given)
         if trains:
-            from silmu.steps.train.loop import Training
+            from silmu.steps.design.cost import chosen_device
+            from silmu.steps.train.settings import Training
 
+            chosen_device(self.config.device)
             series.check_shape(network, decided)
             Training.of(decided, fingerprint="")
 

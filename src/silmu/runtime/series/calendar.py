@@ -90,14 +90,18 @@ def calendar(
 
 
 def written(step: Step, zone: str | None, index: NDArray[np.int64]) -> list[str]:
-    """The times of steps as ISO 8601 writes them: days alone where steps are no shorter.
+    """The times of steps as ISO 8601 writes them: days alone where steps are no shorter, and
+    milliseconds, 2024-03-10T07:00:00.100, where steps are shorter than a second.
 
     With a zone a time has its offset: 2024-03-10T07:00:00+09:00. Counts are their numbers.
     """
     if step.unit == "count":
         return [str(one) for one in index.tolist()]
     seconds = civil_times(step, zone, index)
-    stamps = np.floor(seconds).astype(np.int64).astype("datetime64[s]")
+    if step.unit == "millisecond":
+        stamps = np.round(seconds * 1000).astype(np.int64).astype("datetime64[ms]")
+    else:
+        stamps = np.floor(seconds).astype(np.int64).astype("datetime64[s]")
     if step.is_civil:
         return [str(one) for one in stamps.astype("datetime64[D]")]
     if zone is None:

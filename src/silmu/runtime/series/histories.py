@@ -136,6 +136,10 @@ def _of_dict(given: Mapping[Any, Any], what: str) -> History:
 
 def _of_frame(given: Any, names: Mapping[str, Any], what: str) -> History:
     cells = {name: _cells(frames.cells(given, own), what) for name, own in names.items()}
+    index = getattr(given, "index", None)  # of polars, a method
+    name = getattr(index, "name", None)
+    if isinstance(name, str) and name not in cells:
+        cells = {name: _cells(frames.listed(index), what), **cells}
     return History(cells, index=_index(given))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from silmu.errors import InputError
-from silmu.runtime.series.steps import DAY, ORIGIN, Step
+from silmu.runtime.series.steps import DAY, ORIGIN, Step, milliseconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 PLAIN = (1, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 """Seconds of steps that people use, below a day."""
+
+FINE = (1, 2, 4, 5, 10, 20, 25, 40, 50, 100, 200, 250, 500)
+"""Milliseconds of steps that people use, below a second."""
+
+_BELOW = 10.0
+"""Seconds. A longer step has no parts of a second."""
+_OFF = 0.04
+"""The share of a step by which it must miss whole seconds, for parts of one to count."""
 
 JITTER = 1.1
 """By how much distances that are meant to be equal may differ."""
@@ -81,12 +89,14 @@ def anchored(step: Step, times: Sequence[Floats]) -> Step:
     'W@4'
 
     Args:
-        step: of seconds, days or weeks; others are what they were.
+        step: of milliseconds, seconds, days or weeks; others are what they were.
         times: of each series, seconds since 1970, what clocks show for days and weeks.
     """
     whole = np.concatenate(times)
     if step.unit == "second":
         span, places, unit = step.size, whole, 1
+    elif step.unit == "millisecond":
+        span, places, unit = step.size, milliseconds(whole), 1
     elif step.unit == "day":
         span, places, unit = step.size, np.floor(whole / DAY), DAY
     elif step.unit == "week":
@@ -101,7 +111,7 @@ def anchored(step: Step, times: Sequence[Floats]) -> Step:
 
 
 def phase(places: Floats, span: float) -> tuple[int, bool]:
-    """Where in a span places lie, in whole seconds, and whether most lie there; else 0.
+    """Where in a span places lie, in whole numbers, and whether most lie there; else 0.
 
     >>> phase(np.array([299.0, 1.0, 0.0, 2.0]), 300)
     (0, True)
@@ -172,23 +182,37 @@ def _of_seconds(times: Floats, distances: Floats, base: float) -> Step:
     near = steps[steps < 6]
     on_grid = np.abs(near - np.round(near)) <= 0.15
     middle = float(np.median(distances))
-    if middle > _SPARSE * base or on_grid.mean() < 0.8 or base < 0.75:
+    is_fine = base < _BELOW and abs(base - round(base)) > _OFF * base
+    if middle > _SPARSE * base or on_grid.mean() < 0.8 or base * 1000 < 0.75:
         return _plain(middle)
-    found, counts = np.unique(np.round(distances), return_counts=True)
-    exact = int(found[counts.argmax()])
-    is_exact = counts.max() * 2 > _share(distances, base) * len(distances)
-    nearest = min(PLAIN, key=lambda size: abs(size - base))
-    if is_exact and exact > 0 and abs(exact - base) <= 0.1 * base:
-        size = exact
-    else:
-        size = nearest if abs(nearest - base) <= 0.05 * base else max(round(base), 1)
+    if is_fine:
+        milli = _size(distances * 1000, base * 1000, FINE)
+        if milli % 1000:
+            phased = phase(np.mod(milliseconds(times), milli), milli)
+            return Step("millisecond", milli, phased[0])
+        base = milli / 1000
+    size = _size(distances, base, PLAIN)
     if size % DAY == 0:
         return Step("day", size // DAY)
     return Step("second", size, phase(np.mod(times, size), size)[0])
 
 
+def _size(distances: Floats, base: float, plain: Sequence[int]) -> int:
+    """The whole size of steps that are about as long as `base`: the commonest, or a plain one."""
+    found, counts = np.unique(np.round(distances), return_counts=True)
+    exact = int(found[counts.argmax()])
+    is_exact = counts.max() * 2 > _share(distances, base) * len(distances)
+    nearest = min(plain, key=lambda size: abs(size - base))
+    if is_exact and exact > 0 and abs(exact - base) <= 0.1 * base:
+        return exact
+    return nearest if abs(nearest - base) <= 0.05 * base else max(round(base), 1)
+
+
 def _plain(distance: float) -> Step:
     """The shortest plain step that is not shorter."""
+    for size in FINE:
+        if size * 1.001 >= distance * 1000:
+            return Step("millisecond", size)
     for size in PLAIN:
         if size * 1.001 >= distance:
             return Step("second", size)

@@ -13,7 +13,7 @@ from silmu.runtime.series.frame import Layout
 from silmu.runtime.series.measured import TEXT
 from silmu.runtime.series.placed import Placed
 from silmu.runtime.series.said import Rows, moment, quoted
-from silmu.runtime.series.steps import DAY
+from silmu.runtime.series.steps import DAY, PASSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +171,7 @@ def _cure(times: NDArray[np.float64], grid: Placed, layout: Layout) -> str:
     hours = (times - days * DAY) / 3600
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12 + 1
     is_night = (hours < 4) & np.isin(months, (3, 4, 9, 10, 11))
-    if grid.zone is None and grid.step.unit == "second" and is_night.all() and hours.any():
+    if grid.zone is None and grid.step.unit in PASSING and is_night.all() and hours.any():
         return (
             "where clocks are set back in autumn they show an hour twice; set timezone to the "
             "place whose clocks these are, such as timezone=Europe/Berlin"

@@ -13,7 +13,7 @@ from silmu.runtime.series.frame import Layout
 from silmu.runtime.series.infer import anchored, infer, largest_grid
 from silmu.runtime.series.refused import check_alike, check_length
 from silmu.runtime.series.said import Rows, moment
-from silmu.runtime.series.steps import DAY, Step
+from silmu.runtime.series.steps import DAY, PASSING, Step
 from silmu.runtime.times import Times
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _on_grid(
 ) -> Placed:
     """Rows on the grid of a step that counts these times or numbers."""
     places = step.index(counted)
-    if step.unit in ("second", "day"):
+    if step.unit in (*PASSING, "day"):
         span = step.seconds
         near = step.index(counted + span / 2)
         is_near = np.abs(counted - step.times(near)) <= _NEAR * span

@@ -97,7 +97,7 @@ def check_alike(step: Step, passing: Floats, rows: Rows) -> None:
 
 def _length(seconds: float) -> str:
     """A distance in words, about."""
-    units = ((DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    units = ((DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"), (0.001, "millisecond"))
     size, name = next((one for one in units if seconds >= one[0]), units[-1])
     count = f"{seconds / size:.3g}"
     return f"{count} {name}{'' if count == '1' else 's'}"

@@ -64,10 +64,10 @@ def quoted(value: Any) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A civil time, without its clock where that is midnight.
+    """A civil time, without a clock that is at midnight, and without milliseconds that are 0.
 
-    >>> moment(0.0), moment(60.0)
-    ('1970-01-01', '1970-01-01 00:01:00')
+    >>> moment(0.0), moment(60.0), moment(0.1)
+    ('1970-01-01', '1970-01-01 00:01:00', '1970-01-01 00:00:00.100')
     """
-    text = str(np.datetime64(int(np.floor(seconds)), "s")).replace("T", " ")
-    return text.removesuffix(" 00:00:00")
+    text = str(np.datetime64(round(seconds * 1000), "ms")).replace("T", " ")
+    return text.removesuffix(".000").removesuffix(" 00:00:00")

@@ -66,6 +66,8 @@ def how_written(values: Sequence[Any] | NDArray[Any]) -> tuple[str, str]:
     (('time', ''), ('year', ''), ('count', ''))
     >>> how_written([1_709_596_800, 1_709_596_860]), how_written(["202401", "202402", "202403"])
     (('since', 's'), ('month', ''))
+    >>> how_written([2024030522, 2024030523, 2024030600])
+    ('time', '')
     """
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         return TIME
@@ -77,13 +79,17 @@ def how_written(values: Sequence[Any] | NDArray[Any]) -> tuple[str, str]:
         return TIME
     found, bad = cells.numbers(without_empty(values))
     there = found[~np.isnan(found)]
-    if bad.any() or not len(there) or (there != np.floor(there)).any():
+    if bad.any() or not len(there):
         return TIME
     low, high = float(there.min()), float(there.max())
+    is_whole = bool((there == np.floor(there)).all())
+    if is_whole and are_days(there):  # before seconds: 2024030522 is a night, not one of 2034
+        return TIME
     for name, parts in EPOCHS.items():
-        if _SINCE[0] * parts <= low and high <= _SINCE[1] * parts:
+        # Seconds may have parts, as in 1709596800.25.
+        if _SINCE[0] * parts <= low and high <= _SINCE[1] * parts and (is_whole or parts == 1):
             return ("since", name)
-    if are_days(there):
+    if not is_whole:
         return TIME
     if low >= _YEARS[0] and high < _YEARS[1]:
         return ("year", "")

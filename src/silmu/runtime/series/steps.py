@@ -1,6 +1,6 @@
 """The steps of a regular series: a name, a number for each time, a time for each number.
 
-    5min   1h   D   2D   B (business days)   W   M   Q   Y   30s   1 (rows without times)
+    5min   1h   D   2D   B (business days)   W   M   Q   Y   30s   100ms   1 (rows without times)
 
 Steps are counted from the year 1, so that all numbers are positive, and equal times have equal
 numbers in all series. Of steps of a day and longer, times are civil: what a calendar shows.
@@ -19,7 +19,13 @@ from silmu.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UNITS = ("second", "day", "business day", "week", "month", "quarter", "year", "count")
+UNITS = (
+    *("millisecond", "second", "day", "business day", "week", "month", "quarter", "year"),
+    "count",
+)
+
+PASSING = ("millisecond", "second")
+"""Units of the time that passes, whatever calendars and clocks show."""
 
 DAY = 86_400
 ORIGIN = 719_162
@@ -28,12 +34,17 @@ ORIGIN = 719_162
 LARGEST = 10_000
 """Of most units a step has fewer."""
 
+NEAR_WHOLE = 0.05
+"""Times that are nearer to a whole millisecond are of it: a float of seconds tells less than one
+from another, and its last bits are not to decide which step a time is of."""
+
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _WORDS = ((DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _SECONDS = {"h": 3600, "min": 60, "s": 1}
 _SHORT = {"day": "D", "business day": "B", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
 _UNITS = {short: unit for unit, short in _SHORT.items()}
 _SAID = {
+    **dict.fromkeys(("millisecond", "milliseconds", "milli", "millis", "L"), "ms"),
     **dict.fromkeys(("hour", "hours", "hourly", "H"), "h"),
     **dict.fromkeys(("minute", "minutes", "minutely", "T"), "min"),
     **dict.fromkeys(("second", "seconds", "S", "sec"), "s"),
@@ -63,9 +74,10 @@ class Step:
     Attributes:
         unit: one of UNITS.
         size: how many units.
-        anchor: where in a step its time lies. Seconds, of seconds and days; days after Monday, of
-            weeks; of business days, the weekday that begins a week of five; of months, quarters
-            and years, the day of the month, 0 for its last, and 100 for each month before it.
+        anchor: where in a step its time lies. Milliseconds, of these; seconds, of seconds and
+            days; days after Monday, of weeks; of business days, the weekday that begins a week of
+            five; of months, quarters and years, the day of the month, 0 for its last, and 100 for
+            each month before it.
     """
 
     unit: str
@@ -73,9 +85,10 @@ class Step:
     anchor: int = 0
 
     def __post_init__(self) -> None:
-        most = 100 * 366 * DAY if self.unit == "second" else LARGEST
-        is_day = self.unit == "second" and self.size % DAY == 0
-        if self.unit not in UNITS or not 0 < self.size < most or is_day or not self._is_anchor():
+        most = {"second": 100 * 366 * DAY, "millisecond": 1000 * DAY}.get(self.unit, LARGEST)
+        longer = {"second": DAY, "millisecond": 1000}.get(self.unit, most)
+        is_longer = self.size % longer == 0
+        if self.unit not in UNITS or not 0 < self.size < most or is_longer or not self._is_anchor():
             raise ValueError(f"{self!r} is no step")
 
     @classmethod
@@ -97,7 +110,7 @@ class Step:
             return cls._parsed(int(found[1] or 1), found[2] or "", found[3], found[4])
         except (ValueError, KeyError):
             raise UsageError(
-                f"step is {text!r}; it may be 30s, 5min, 1h, D (days), B (business days), "
+                f"step is {text!r}; it may be 100ms, 30s, 5min, 1h, D (days), B (business days), "
                 "W (weeks), M (months), Q (quarters), Y (years), each with a number before it, "
                 "or 1 for rows without times"
             ) from None
@@ -107,7 +120,11 @@ class Step:
         said = _SAID.get(name) or _SAID.get(name.lower(), name)
         at_end = said in _ENDS
         said = _ENDS.get(said, said)
-        if said in _SECONDS:
+        if said == "ms" and size % 1000 == 0:
+            said, size = "s", size // 1000
+        if said == "ms":
+            unit = "millisecond"
+        elif said in _SECONDS:
             unit, size = "second", size * _SECONDS[said]
             if size % DAY == 0:
                 unit, size = "day", size // DAY
@@ -142,6 +159,8 @@ class Step:
         if self.unit == "second":
             name, unit = next((k, v) for k, v in _SECONDS.items() if self.size % v == 0)
             text = f"{self.size // unit}{name}"
+        elif self.unit == "millisecond":
+            text = f"{self.size}ms"
         elif self.unit == "count":
             text = str(self.size)
         else:
@@ -152,7 +171,7 @@ class Step:
     @property
     def is_civil(self) -> bool:
         """Whether it counts what a calendar shows, and not seconds that pass."""
-        return self.unit not in ("second", "count")
+        return self.unit not in (*PASSING, "count")
 
     @property
     def is_plain(self) -> bool:
@@ -165,6 +184,8 @@ class Step:
         days = {"day": 1, "business day": 1.4, "week": 7, "month": 30.4369, "quarter": 91.3106}
         if self.unit in ("second", "count"):
             return float(self.size)
+        if self.unit == "millisecond":
+            return self.size / 1000
         return self.size * days.get(self.unit, 365.2425) * DAY
 
     def index(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -175,9 +196,9 @@ class Step:
         """
         if self.unit == "count":
             return _floor(seconds / self.size)
-        if self.unit in ("second", "day"):
-            span = self._span
-            return _floor((seconds - self.anchor) / span) + self._shift
+        if self.unit in (*PASSING, "day"):
+            passed = milliseconds(seconds) if self.unit == "millisecond" else seconds
+            return _floor((passed - self.anchor) / self._span) + self._shift
         days = _floor(seconds / DAY) + ORIGIN
         if self.unit == "week":
             return (days - self.anchor) // (7 * self.size) + 1
@@ -191,8 +212,9 @@ class Step:
         """Seconds since 1970 of steps, civil or absolute as in `index`."""
         if self.unit == "count":
             return (index * self.size).astype(np.float64)
-        if self.unit in ("second", "day"):
-            return ((index - self._shift) * self._span + self.anchor).astype(np.float64)
+        if self.unit in (*PASSING, "day"):
+            passed = ((index - self._shift) * self._span + self.anchor).astype(np.float64)
+            return passed / 1000 if self.unit == "millisecond" else passed
         if self.unit == "week":
             days = (index - 1) * (7 * self.size) + self.anchor
         elif self.unit == "business day":
@@ -212,6 +234,8 @@ class Step:
     @property
     def seasons(self) -> tuple[int, ...]:
         """In how many steps the periods return that calendars have, the shortest first.
+
+        Of steps below a second there are none: what returns in machines is no calendar's.
 
         >>> Step("second", 3600).seasons, Step("month").seasons, Step("count").seasons
         ((24, 168), (12,), ())
@@ -244,7 +268,10 @@ class Step:
 
     @property
     def _shift(self) -> int:
-        return -(-ORIGIN * DAY // self._span) + 1 if self._span != DAY else ORIGIN
+        if self.unit == "day" and self.size == 1:
+            return ORIGIN
+        passed = ORIGIN * DAY * (1000 if self.unit == "millisecond" else 1)
+        return -(-passed // self._span) + 1
 
     def _is_anchor(self) -> bool:
         if self.unit in _MONTHS:
@@ -252,6 +279,17 @@ class Step:
             return 0 <= before < self.size * _MONTHS[self.unit] and day <= 31
         spans = {"business day": 7, "week": 7 * self.size, "count": 1}
         return 0 <= self.anchor < spans.get(self.unit, self._span)
+
+
+def milliseconds(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Seconds as milliseconds, whole where they are nearly so.
+
+    >>> milliseconds(np.array([1_704_067_200.1, 0.0125])).tolist()
+    [1704067200100.0, 12.5]
+    """
+    found = seconds * 1000
+    whole = np.round(found)
+    return np.where(np.abs(found - whole) <= NEAR_WHOLE, whole, found)
 
 
 def _plain(unit: str) -> int:

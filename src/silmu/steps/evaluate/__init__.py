@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from silmu import extras, registry
 from silmu.steps.evaluate.report import Metric, Report
+from silmu.steps.train.progress import Progress
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -30,6 +31,7 @@ def evaluate(
     *,
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
+    progress: Progress | None = None,
 ) -> Report:
     """Scores a model on the sealed test split, and writes what was found.
 
@@ -41,6 +43,7 @@ def evaluate(
         folder: where metrics.json, report.html and the ledger of looks go.
         seconds: how long the steps before took.
         settings: of the run; `seed` is that of the resamples.
+        progress: what shows how it goes; nothing is shown, if not given.
 
     Raises:
         UsageError: the model answers with other labels than the data has, or no test row is there.
@@ -51,10 +54,19 @@ def evaluate(
 
     pipe = scoring.opened(model)
     module = registry.evaluating_module(pipe.rows, "test_split")
-    return module.evaluate(pipe, model, prepared, folder, seconds=seconds, settings=settings)
+    with progress or Progress(quiet=True) as shown:
+        return module.evaluate(
+            pipe, model, prepared, folder, seconds=seconds, settings=settings, progress=shown
+        )
 
 
-def evaluate_data(model: Path, dataset: Dataset | Environment, folder: Path | None) -> Report:
+def evaluate_data(
+    model: Path,
+    dataset: Dataset | Environment,
+    folder: Path | None,
+    *,
+    progress: Progress | None = None,
+) -> Report:
     """Scores a model on rows that it was not prepared with, such as newer ones.
 
     Without a target column, or where no label is known to the model, there are no metrics, but what
@@ -64,6 +76,7 @@ def evaluate_data(model: Path, dataset: Dataset | Environment, folder: Path | No
         model: the model folder; that of a run, for all that can be compared with its training.
         dataset: the new rows, or of a policy the environment.
         folder: where metrics.json and report.html go; nothing is written without it.
+        progress: what shows how it goes; nothing is shown, if not given.
 
     Raises:
         UsageError: the data has not the columns that the model reads.
@@ -73,4 +86,6 @@ def evaluate_data(model: Path, dataset: Dataset | Environment, folder: Path | No
     from silmu.steps.evaluate import scoring
 
     pipe = scoring.opened(model)
-    return registry.evaluating_module(pipe.rows, "new_data").evaluate(pipe, model, dataset, folder)
+    module = registry.evaluating_module(pipe.rows, "new_data")
+    with progress or Progress(quiet=True) as shown:
+        return module.evaluate(pipe, model, dataset, folder, progress=shown)

@@ -11,6 +11,9 @@ from silmu.steps.evaluate.intervals import percentiles
 from silmu.steps.evaluate.metrics import LOWER_IS_BETTER, Scored, measure
 from silmu.steps.evaluate.numbers import Totals
 
+FEWEST = 3
+"""Episodes or blocks of time that a difference must be seen in to be clear."""
+
 IN_POINTS = (
     *("accuracy", "top_5_accuracy", "balanced_accuracy"),
     *("f1_macro", "f1_micro", "roc_auc"),
@@ -70,17 +73,19 @@ def concluded(
         name: of what it is compared to, in the report.
         title: its name in the sentence.
         test: McNemar's, which has to see a difference too.
-        units: how many could be drawn again; of one no interval can be told, so nothing is clear.
+        units: how many could be drawn again; of one no interval can be told, and two agree by
+            chance as often as not, so nothing is clear.
         unit: what is drawn.
     """
-    alone = units is not None and units < 2
-    clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05) and not alone
+    few = units is not None and units < FEWEST
+    clear = (low > 0 or high < 0) and (test is None or test["p"] < 0.05) and not few
     verdict = "no clear difference" if not clear else "better" if difference > 0 else "worse"
     told = sentence(metric, difference, low, high, verdict, title)
     if not clear and (low > 0 or high < 0) and test is not None:
         told += f"; too few answers differ (McNemar p = {test['p']:.2g})"
-    if alone:
-        told += f"; one {unit} tells nothing of chance"
+    if few:
+        told += f"; two {_several(unit)} tell" if units == 2 else f"; one {unit} tells"
+        told += " nothing of chance"
     return {
         "metric": metric,
         "against": name,
@@ -91,6 +96,11 @@ def concluded(
         "sentence": told,
         "mcnemar": test,
     }
+
+
+def _several(unit: str) -> str:
+    first, of, rest = unit.partition(" of ")
+    return f"{first}s{of}{rest}"
 
 
 def sentence(

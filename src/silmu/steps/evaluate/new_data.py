@@ -25,12 +25,15 @@ from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import scorer_of
 from silmu.steps.evaluate.truth import Truth, truth_of
+from silmu.steps.train.progress import Progress
 
 
-def evaluate(pipe: Any, model: Path, dataset: Dataset, folder: Path | None) -> Report:
+def evaluate(
+    pipe: Any, model: Path, dataset: Dataset, folder: Path | None, *, progress: Progress
+) -> Report:
     """Scores a model on new rows; writes what was found where a folder is given."""
     started = time.monotonic()
-    scorer = scorer_of(pipe)
+    scorer = scorer_of(pipe, progress)
     columns = scorer.columns(dataset)
     passed = scorer.read(dataset)
     truth = truth_of(dataset, scorer.kind, scorer.labels, scorer.targets)
@@ -52,7 +55,8 @@ def evaluate(pipe: Any, model: Path, dataset: Dataset, folder: Path | None) -> R
     if len(rows):
         ours = scored_rows(scorer, scorer.kind, rows)
         groups, by = groups_of(dataset, rows.places)
-        judged = judge({"": Model(ours)}, groups, 0)[""]
+        with progress.busy("drawing rows again for the intervals"):
+            judged = judge({"": Model(ours)}, groups, 0)[""]
         values["metrics"] = judged.metrics
         values["warnings"] += warnings_of(passed, rows, ours, scorer.labels, judged.units)
         values["details"] |= details_of(scorer, judged, {}, rows, groups, by, 0)

@@ -25,6 +25,7 @@ from silmu.errors import InputError, UnknownTaskError
 from silmu.pipelines import pipeline
 from silmu.runtime import weights
 from silmu.steps.collect.dataset import BATCH, Dataset
+from silmu.steps.train.progress import Progress
 
 if TYPE_CHECKING:
     from silmu.steps.evaluate.baselines import Baseline
@@ -102,6 +103,8 @@ class Scorer(ABC):
 
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
+        self.progress = Progress(quiet=True)
+        """What shows how long works go."""
         self.task: str = pipe.task
         self.kind = self._kind()
         self.targets: tuple[str, ...] = ()
@@ -168,6 +171,8 @@ class Scorer(ABC):
         spans: list[NDArray[Any]] = []
         failed: list[tuple[int, str]] = []
         start = 0
+        total = dataset.num_rows if chosen is None else int(chosen.sum())
+        work = self.progress.work(f"{self.many} scored", total)
         for batch in _batches(dataset, names, chosen, self.at_once):
             answers, errors = self._answered(batch)
             failed.extend((start + place, error) for place, error in errors)
@@ -176,6 +181,7 @@ class Scorer(ABC):
             if answers.spans is not None:
                 spans.append(answers.spans)
             start += len(batch)
+            work.done(len(batch))
         empty = np.zeros((0, *self._shape), np.float32)
         return Passed(
             np.concatenate([empty, *outputs]),
@@ -234,9 +240,11 @@ def opened(model: Path | str) -> Any:
     return pipe
 
 
-def scorer_of(pipe: Any) -> Scorer:
-    """What asks a pipeline, by what it reads."""
-    return registry.scorer_class(pipe.rows)(pipe)
+def scorer_of(pipe: Any, progress: Progress) -> Scorer:
+    """What asks a pipeline, by what it reads, and shows how it goes."""
+    scorer: Scorer = registry.scorer_class(pipe.rows)(pipe)
+    scorer.progress = progress
+    return scorer
 
 
 def fingerprint_of(pipe: Any) -> str:

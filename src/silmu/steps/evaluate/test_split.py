@@ -35,8 +35,9 @@ from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import Scorer, scorer_of
 from silmu.steps.prepare.prepared import Prepared
+from silmu.steps.train.progress import Progress
 
-AT_ONCE = 8192
+AT_ONCE = 1024
 """Rows that a baseline is asked at once."""
 
 
@@ -48,11 +49,12 @@ def evaluate(
     *,
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
+    progress: Progress,
 ) -> Report:
     """Scores a model on the sealed test split, and writes what was found."""
     started = time.monotonic()
     seed = int(settings.get("seed") or 0)
-    scorer = scorer_of(pipe)
+    scorer = scorer_of(pipe, progress)
     _check(scorer, prepared)
     dataset, places = prepared.dataset, prepared.rows("test")
     if not len(places):
@@ -71,7 +73,8 @@ def evaluate(
     models = {"": Model(ours)}
     if settings.get("baselines", True):
         models |= _baselines(scorer, prepared, rows, seed)
-    judged = judge(models, groups, seed)
+    with progress.busy("drawing test rows again for the intervals"):
+        judged = judge(models, groups, seed)
     own, others = judged.pop(""), judged
 
     compared = {
@@ -113,8 +116,15 @@ def _baselines(scorer: Scorer, prepared: Prepared, rows: Rows, seed: int) -> dic
     everything = np.arange(len(rows))
     parts = [everything[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
     found: dict[str, Model] = {}
-    for name, one in scorer.baselines(prepared, seed).items():
-        outputs = np.concatenate([one.outputs(rows.batch(part)) for part in parts])
+    with scorer.progress.busy(f"fitting simpler models on {prepared.counts['train']:,} rows"):
+        fitted = scorer.baselines(prepared, seed)
+    for name, one in fitted.items():
+        work = scorer.progress.work(f"rows answered by {one.title}", len(rows))
+        answers: list[NDArray[Any]] = []
+        for part in parts:
+            answers.append(one.outputs(rows.batch(part)))
+            work.done(len(part))
+        outputs = np.concatenate(answers)
         scored = Scored.of(prepared.kind, rows.targets, outputs, one.thresholds)
         found[name] = Model(scored, one.title, one.about)
     return found

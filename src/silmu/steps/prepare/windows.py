@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from silmu.errors import InputError
+from silmu.runtime.series.steps import PASSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from silmu.runtime.series.steps import Step
 
 HORIZONS = {
+    "millisecond": 24,
     "second": 24,
     "day": 14,
     "business day": 10,
@@ -79,7 +81,7 @@ class Cuts:
 def horizon(step: Step, longest: int) -> int:
     """How many steps are told of series whose longest has so many."""
     suits = HORIZONS[step.unit]
-    if step.unit == "second" and step.size < HOUR:
+    if step.unit in PASSING and step.seconds < HOUR:
         suits = DOZEN
     return max(1, min(suits, longest // 10))
 
@@ -100,10 +102,13 @@ def cut(
     steps = end - first
     least = 2 * (prediction_length + gap) + 2 * prediction_length + 1
     if steps < least:
+        fitting = max((steps - 1 - 2 * gap) // 4, 1)
         raise InputError(
-            f"the longest time is {steps:,} steps, and at least {least:,} are needed to learn, "
-            f"validate and test {prediction_length:,} steps ahead",
-            hint=f"--set prediction_length={max((steps - 1 - 2 * gap) // 4, 1)}, or more rows",
+            f"the series span {steps:,} steps, and at least {least:,} are needed to learn, "
+            f"validate and test {prediction_length:,} ahead",
+            hint=f"--set prediction_length={fitting}, or more rows"
+            if fitting < prediction_length
+            else "give more rows, or smaller steps",
         )
     room = max(int(SHARE_AT_MOST * steps), prediction_length)
     sizes = [

@@ -23,13 +23,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from silmu import store
-from silmu.errors import CorruptError, StoreError, TrainingError, UsageError
+from silmu.errors import CorruptError, TrainingError
+from silmu.steps.train.provenance import refuse_another
+from silmu.steps.train.tensors import fill, is_finite, portable, unique
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +75,9 @@ class State:
     counted: int = 0
     """The losses since the last line of the log."""
     lines: list[str] = field(default_factory=list[str])
+    """Of the log."""
+    saved: str | None = None
+    """The newest checkpoint of it that is on the disk."""
 
     @property
     def name(self) -> str:
@@ -106,7 +110,7 @@ class Checkpoints:
             return None
         try:
             made_by = store.verify(marker).meta
-            self._same(made_by, marker)
+            refuse_another(made_by, self.made_by, marker)
             outcome = json.loads((marker / OUTCOME).read_bytes())
             store.verify(self.folder / outcome["folder"])
         except CorruptError as error:
@@ -122,7 +126,8 @@ class Checkpoints:
         """
         for name in reversed(self._all()):
             try:
-                self._same(store.verify(self.folder / name).meta, self.folder / name)
+                made_by = store.verify(self.folder / name).meta
+                refuse_another(made_by, self.made_by, self.folder / name)
                 best = _state(self.folder / name).best
                 if best is not None:
                     store.verify(self.folder / best.folder)
@@ -139,14 +144,14 @@ class Checkpoints:
         folder, device = self.folder / name, optimizer.parameters[0].device
         state = _state(folder)
         content = json.loads((folder / STATE).read_bytes())
-        _fill(_unique(network), load_file(folder / NETWORK))
+        fill(unique(network), load_file(folder / NETWORK))
         # Copies, for what is mapped into memory goes when the folder goes.
         tensors = {key: one.clone() for key, one in load_file(folder / OPTIMIZER).items()}
         on_cpu = {key for key in tensors if content["on_cpu"].get(key)}
         tensors = {k: one if k in on_cpu else one.to(device) for k, one in tensors.items()}
         optimizer.restore(tensors, content["optimizer"])
         if average is not None:
-            _fill(average.values, load_file(folder / AVERAGE))
+            fill(average.values, load_file(folder / AVERAGE))
         state.lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
         return state
 
@@ -167,28 +172,13 @@ class Checkpoints:
         weights = load_file(folder / NETWORK)
         if AVERAGE in files:
             weights |= load_file(folder / AVERAGE)
-        _fill(_unique(network), weights)
+        fill(unique(network), weights)
 
     def _all(self) -> list[str]:
         if not self.folder.is_dir():
             return []
         found = [match for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))]
         return [one[0] for one in sorted(found, key=lambda one: (int(one[1]), one[2] or ""))]
-
-    def _same(self, made_by: Mapping[str, Any], place: Path) -> None:
-        then, now = _flat(made_by), _flat(self.made_by)
-        differ = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-        told = [f"{key} was {then.get(key)}, is {now.get(key)}" for key in differ]
-        if versions := [one for one in told if one.startswith("versions.")]:
-            logger.warning(
-                "%s; the weights may not be, bit for bit, those of a training that never stopped",
-                "; ".join(versions).replace("versions.", ""),
-            )
-        if others := [one for one in told if not one.startswith("versions.")]:
-            raise UsageError(
-                f"`{place}` is of another training: {'; '.join(others)}",
-                hint="start a new run, or go back to what it was started with",
-            )
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
@@ -227,22 +217,23 @@ class Checkpoints:
         files: dict[str, dict[str, Tensor]],
         more: dict[str, Any],
     ) -> None:
-        weights = _unique(network)
+        weights = unique(network)
         for name, tensor in weights.items():
-            if not _is_finite(tensor):
+            if not is_finite(tensor):
                 raise TrainingError(
                     f"weights of {name} are no numbers after step {state.step}",
                     hint="a lower learning rate or clipping helps; earlier checkpoints are sound",
                 )
         name = state.name
-        content = {key: value for key, value in asdict(state).items() if key != "lines"} | more
+        content = asdict(state) | more
+        del content["lines"], content["saved"]
         if (self.folder / name).exists():
             # One that could not be read, or it would have been gone on from.
             store.remove(self.folder / name)
         with store.new_folder(self.folder / name, meta=self.made_by) as writer:
-            writer.write(NETWORK, packed(_portable(weights)))
+            writer.write(NETWORK, packed(portable(weights)))
             for file, tensors in files.items():
-                writer.write(file, packed(_portable(tensors)))
+                writer.write(file, packed(portable(tensors)))
             writer.write(STATE, json.dumps(content, allow_nan=False, indent=1).encode() + b"\n")
             writer.write(LOG, _lines(state))
         self.tidy(state)
@@ -275,68 +266,13 @@ class Checkpoints:
             writer.write(OUTCOME, json.dumps(outcome, indent=1).encode() + b"\n")
 
 
-def size(network: nn.Module, optimizer: Optimizer, *, averaged: bool) -> int:
-    """How many bytes a checkpoint will take, about."""
-    tensors = sum(one.numel() * one.element_size() for one in _unique(network).values())
-    averages = sum(one.numel() * one.element_size() for one in optimizer.parameters)
-    return tensors + optimizer.num_bytes + averaged * averages + (1 << 16)
-
-
-def signature(network: nn.Module) -> str:
-    """What kind of weights a network has, in a few letters."""
-    import hashlib
-
-    kinds = [(name, str(t.dtype), tuple(t.shape)) for name, t in network.state_dict().items()]
-    return hashlib.sha256(repr(kinds).encode()).hexdigest()[:16]
-
-
 def _state(folder: Path) -> State:
     content = json.loads((folder / STATE).read_bytes())
     best = content.pop("best")
     known = {key: content[key] for key in ("step", "evaluated", "waited", "seconds", "summed")}
-    return State(**known, counted=content["counted"], best=Best(**best) if best else None)
+    best = Best(**best) if best else None
+    return State(**known, counted=content["counted"], best=best, saved=folder.name)
 
 
 def _lines(state: State) -> bytes:
     return "".join(f"{line}\n" for line in state.lines).encode()
-
-
-def _unique(network: nn.Module) -> dict[str, Tensor]:
-    """The weights by name, those that are tied once."""
-    found: dict[tuple[Any, ...], str] = {}
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in network.state_dict().items():
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
-        if found.setdefault(place, name) == name:
-            tensors[name] = tensor
-    return tensors
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    # A sum tells it in one walk and without a copy, unless it overflows.
-    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
-        return True
-    return bool(torch.isfinite(tensor).all())
-
-
-def _portable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
-
-
-@torch.no_grad()
-def _fill(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Copy values into tensors of the same names, which stay where they are in memory."""
-    if missing := {*tensors} ^ {*values}:
-        raise StoreError(f"the checkpoint and the network differ in {', '.join(sorted(missing))}")
-    for name, tensor in tensors.items():
-        tensor.copy_(values[name])
-
-
-def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, one in value.items():
-        if isinstance(one, dict):
-            flat |= _flat(one, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = one
-    return flat

@@ -1,21 +1,27 @@
-"""What is seen of a training while it runs: a line on stderr, and TensorBoard where it is there."""
+"""What is seen of a long work while it goes on: a line on stderr. It needs no torch."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO, final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO, final
 
-from silmu.steps.design.plan import clock
+from silmu.steps.design.plan import clock, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Generator
 
 LIVE, PLAIN = 0.2, 30.0
 """So many seconds lie between two lines, on a terminal and elsewhere."""
+
+FIRST = 10.0
+"""So long nothing is told of a work elsewhere than on a terminal: a shorter one is soon over."""
+
+PULSE = 1.0
+"""So often a terminal sees how long a work without parts has taken."""
 
 SHARE = 0.1
 """Of a training there is no more than one line of a validation, and none twice in an epoch."""
@@ -43,6 +49,7 @@ class Progress:
         self._last = 0
         self._width = 0
         self._metric = ""
+        self._is_told = False
         self._total: int | None = None
         self._epoch = 0
         self._noted: tuple[int, int] | None = None
@@ -90,13 +97,44 @@ class Progress:
         parts += [self._metric, f"{rate:,.0f} steps/s"]
         self._show("  ".join(filter(None, parts)))
 
-    def part(self, done: int, total: int, what: str, left: float) -> None:
-        """Tell how much of a work is done that will take so many seconds more."""
+    def part(self, done: int, total: int, what: str, left: float | None) -> None:
+        """Tell how much of a work is done that will take so many seconds more, if that is known."""
         now = time.monotonic()
-        if self.quiet or now - self._shown < (LIVE if self.live else PLAIN):
+        if self.quiet or now - self._shown < (LIVE if self.live else self._pause):
             return
-        self._shown = now
-        self._show(f"{done:,} of {total:,} {what}  ends {clock(left)}")
+        self._shown, self._is_told = now, True
+        end = "" if left is None else f"  ends {clock(left)}"
+        self._show(f"{done:,} of {total:,} {what}{end}")
+
+    def work(self, what: str, total: int) -> Work:
+        """A work of so many parts that begins now, such as 100 "episodes played"."""
+        return Work(self, what, total)
+
+    @contextmanager
+    def busy(self, what: str) -> Generator[None]:
+        """Tell now and then of a work that has no parts, while it goes on.
+
+        Args:
+            what: is done, such as "fitting simpler models".
+        """
+        if self.quiet:
+            yield
+            return
+        began, over = time.monotonic(), threading.Event()
+
+        def tell() -> None:
+            while not over.wait(PULSE if self.live else self._pause):
+                self._shown, self._is_told = time.monotonic(), True
+                self._show(f"{what}, for {spoken(self._shown - began)}")
+
+        telling = threading.Thread(target=tell, name="silmu-progress", daemon=True)
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join()
+            self.close()
 
     def validated(
         self, step: int, metric: str, value: float, *, better: bool, where: str = "on validation"
@@ -133,6 +171,11 @@ class Progress:
         if not self.quiet:
             self._clear()
 
+    @property
+    def _pause(self) -> float:
+        """Seconds before the next line of a part, where there is no terminal."""
+        return PLAIN if self._is_told else FIRST
+
     def _show(self, text: str) -> None:
         if not self.live:
             self._write(f"{text}\n")
@@ -154,33 +197,33 @@ class Progress:
 
 
 @final
-class Board:
-    """The numbers of the log in TensorBoard, if it is installed; otherwise nothing.
+class Work:
+    """A work of parts, whose end is forecast by those that are done.
 
     Args:
-        folder: where its files go.
-        step: up to where they are right, if an earlier sitting went further.
+        progress: where it is shown.
+        what: stands behind the number of parts, such as "episodes played".
+        total: how many parts there are.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self._writer: Any = None
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self._progress, self._what, self._total = progress, what, total
+        self._done, self._began = 0.0, time.monotonic()
 
-            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+    def done(self, parts: float = 1, *, also: str = "", share: float = 0.0) -> None:
+        """Tell of parts that are done now; most calls show nothing.
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Tell of one line of the log."""
-        if self._writer is None:
-            return
-        step = line["step"]
-        numbers = {"train/" + k: v for k, v in line.items() if k not in ("step", "validation")}
-        numbers |= {"validation/" + k: v for k, v in line.get("validation", {}).items()}
-        for name, value in numbers.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self._writer is not None:
-            self._writer.close()
+        Args:
+            parts: how many, or which share of one.
+            also: what else is told of the work.
+            share: of all the work that is done at least, where that is known apart from parts.
+        """
+        self._done += parts
+        # Shares of a part add up to it but for a rounding.
+        whole = min(int(self._done + 1e-6), self._total)
+        least = max(share, self._done / max(self._total, 1))
+        spent = time.monotonic() - self._began
+        left = max(spent / least - spent, 0.0) if least else None
+        self._progress.part(whole, self._total, self._what + (also and f", {also}"), left)
+        if whole == self._total:
+            self._progress.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from silmu.errors import UsageError
 from silmu.runtime import space_forms
 from silmu.steps.collect.checks.view import Finding
-from silmu.steps.collect.environments import making, trial
+from silmu.steps.collect.environments import making, registered, trial
 from silmu.steps.collect.environments.contract import Breach
 from silmu.steps.collect.environments.repeated import repeated
 from silmu.steps.collect.environments.settings import checked
@@ -60,7 +60,7 @@ def check(source: Source, *, settings: Mapping[str, Any] | None = None) -> list[
         found, shows, takes = _of_spaces(environment)
         if shows is None or takes is None:
             return found
-        limit = wanted["max_episode_steps"] or making.time_limit(environment)
+        limit = wanted["max_episode_steps"] or registered.time_limit(environment)
         breaches = _Breaches()
         watched = Watched(environment, shows, takes, breaches.add)
         seen = _looked(watched, limit, breaches)

@@ -12,7 +12,7 @@ from silmu import store
 from silmu.errors import InputError
 from silmu.extras import version
 from silmu.runtime.space_forms import to_plain
-from silmu.steps.collect.environments import making, trial
+from silmu.steps.collect.environments import making, own_code, registered, trial
 from silmu.steps.collect.environments.contract import Breach
 from silmu.steps.collect.environments.environment import (
     FILE,
@@ -81,7 +81,7 @@ def _looked_at(source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
     environment = made()
     try:
         observation, action = spaces_of(environment)
-        limit = settings["max_episode_steps"] or making.time_limit(environment)
+        limit = settings["max_episode_steps"] or registered.time_limit(environment)
         seen = trial.look(Watched(environment, observation, action), limit)
     finally:
         trial.close(environment)
@@ -109,7 +109,7 @@ def _looked_at(source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": named(source),
         **plain,
-        "where": making.absolute(source),
+        "where": own_code.absolute(source),
         "trial": seen.facts(),
         "fingerprint": hashlib.sha256(whole).hexdigest(),
     }

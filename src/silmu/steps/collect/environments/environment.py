@@ -18,7 +18,7 @@ from silmu import store
 from silmu.errors import CorruptError, InputError, InvalidModelError, UnsafeModelError, UsageError
 from silmu.runtime.space_forms import from_plain, of_gymnasium, to_plain
 from silmu.runtime.spaces import Space
-from silmu.steps.collect.environments import making
+from silmu.steps.collect.environments import making, own_code
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Drop
@@ -148,8 +148,8 @@ class Environment:
                 )
             source = self.given
         elif self.where is not None:
-            source = making.found_again(str(source), self.where)
-            file = Path(making.absolute(source) or "").resolve()
+            source = own_code.found_again(str(source), self.where)
+            file = Path(own_code.absolute(source) or "").resolve()
             if file.is_relative_to(self.path.absolute().parent.resolve()):
                 raise UnsafeModelError(
                     f"`{self.name}` is made by {file}, a file that came with the run; silmu runs "
@@ -158,7 +158,7 @@ class Environment:
                 )
         if self.file is not None and hashed(source) != self.file:
             raise InputError(
-                f"what `{self.name}` is made by, {making.place_of(source)}, is no longer the one "
+                f"what `{self.name}` is made by, {own_code.place_of(source)}, is no longer the one "
                 "that was collected",
                 hint="put it back as it was, or collect anew, into a new run",
             )
@@ -214,5 +214,5 @@ def spaces_of(environment: Any) -> tuple[Space, Space]:
 
 def hashed(source: Source) -> str | None:
     """The SHA-256 of the file or the class of one's own; None for what an installed package has."""
-    text = making.own_source(source)
+    text = own_code.own_source(source)
     return None if text is None else hashlib.sha256(text).hexdigest()

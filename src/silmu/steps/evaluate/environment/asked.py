@@ -13,6 +13,7 @@ from silmu.steps.evaluate.environment.acting import Actor, Chance, Idle, Policy
 from silmu.steps.evaluate.environment.episodes import Played, play
 from silmu.steps.evaluate.environment.judged import METRIC, RESAMPLES, TITLES, Judged
 from silmu.steps.evaluate.report import FORMAT
+from silmu.steps.train.progress import Progress
 
 FEW = 100
 """Of fewer episodes every figure is rough."""
@@ -22,7 +23,7 @@ BINS = 24
 
 
 def played(
-    pipe: Any, environment: Environment, seeds: tuple[int, ...], limit: int
+    pipe: Any, environment: Environment, seeds: tuple[int, ...], limit: int, progress: Progress
 ) -> dict[str, Played]:
     """The episodes of the policy, by the name "", and those of the baselines."""
     actors: dict[str, Actor] = {
@@ -30,7 +31,12 @@ def played(
         "random": Chance(environment.action),
         "idle": Idle(environment.action),
     }
-    return {name: play(environment, actor, seeds, limit) for name, actor in actors.items()}
+    found: dict[str, Played] = {}
+    for name, actor in actors.items():
+        by = f"by {TITLES[name]}" if name else "by the policy"
+        work = progress.work(f"episodes played {by}", len(seeds))
+        found[name] = play(environment, actor, seeds, limit, work)
+    return found
 
 
 def head(pipe: Any, fingerprint: str) -> dict[str, Any]:

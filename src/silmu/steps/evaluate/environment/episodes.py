@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from silmu.errors import InputError
 from silmu.steps.collect.environments import Environment, close, contract
 from silmu.steps.evaluate.environment.acting import Actor
+from silmu.steps.train.progress import Work
 
 AT_ONCE = 32
 """Episodes that go on side by side."""
@@ -65,7 +66,13 @@ def seeds(environment: Environment, word: str, count: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def play(environment: Environment, actor: Actor, of: Sequence[int], limit: int) -> Played:
+def play(
+    environment: Environment,
+    actor: Actor,
+    of: Sequence[int],
+    limit: int,
+    work: Work | None = None,
+) -> Played:
     """Plays episodes to their ends.
 
     Args:
@@ -73,6 +80,7 @@ def play(environment: Environment, actor: Actor, of: Sequence[int], limit: int) 
         actor: who acts.
         of: their seeds.
         limit: steps after which an episode is cut.
+        work: what shows how many are over.
 
     Raises:
         InputError: the environment misbehaves; episode and step are named.
@@ -80,17 +88,23 @@ def play(environment: Environment, actor: Actor, of: Sequence[int], limit: int) 
     rows = [Row(environment, limit) for _ in range(min(AT_ONCE, len(of)))]
     waiting = iter(enumerate(of))
     done: dict[int, Row.Episode] = {}
+    steps, most = 0, len(of) * limit
     try:
         live = {row for row in range(len(rows)) if _begun(rows[row], row, actor, waiting)}
         while live:
             actions, values = actor.act([one.observation for one in rows])
+            before = len(done)
             for row in sorted(live):
                 one = rows[row]
+                steps += 1
                 if not one.step(actions[row], values[row] if values else None):
                     continue
                 done[one.number] = one.episode
+                most -= limit - len(one.episode.actions)
                 if not _begun(one, row, actor, waiting):
                     live.discard(row)
+            if work is not None:
+                work.done(len(done) - before, also=f"{steps:,} steps", share=steps / most)
     finally:
         actor.leave()
         for one in rows:

@@ -17,6 +17,7 @@ from silmu.runtime.animation import Animation, draw_in_memory
 from silmu.steps.collect.environments import Environment
 from silmu.steps.evaluate.environment.acting import Policy
 from silmu.steps.evaluate.environment.episodes import Played, Row, again
+from silmu.steps.train.progress import Progress, Work
 
 PACE = 30
 """Steps a second of an environment that does not say how fast it is shown."""
@@ -33,7 +34,12 @@ POINTS = 300
 
 
 def shown(
-    pipe: Any, environment: Environment, played: Played, limit: int, folder: Path | None
+    pipe: Any,
+    environment: Environment,
+    played: Played,
+    limit: int,
+    folder: Path | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     """The films and moments of a report, as `details.environment` has them.
 
@@ -45,12 +51,15 @@ def shown(
         played: its episodes.
         limit: steps after which an episode is cut.
         folder: where `best.webp` and `worst.webp` go; the page has small ones all the same.
+        progress: what shows how long it goes.
     """
     films = [_told(name, number, played) for name, number in _chosen(played)]
     moments = _lowest(played)
     unseen = None
     try:
-        camera = Camera(pipe, environment, played, limit)
+        steps = sum(film["length"] for film in films) + sum(moment["step"] for moment in moments)
+        work = progress.work("steps played again to be filmed", steps)
+        camera = Camera(pipe, environment, played, limit, work)
         for film in films:
             film |= camera.film(film["number"], None if folder is None else folder / film["file"])
         for moment in moments:
@@ -71,9 +80,11 @@ class Camera:
     anew, and what is seen is another episode that began from the same seed.
     """
 
-    def __init__(self, pipe: Any, environment: Environment, played: Played, limit: int) -> None:
+    def __init__(
+        self, pipe: Any, environment: Environment, played: Played, limit: int, work: Work
+    ) -> None:
         self._pipe, self._environment = pipe, environment
-        self._played, self._limit = played, limit
+        self._played, self._limit, self._work = played, limit, work
         draw_in_memory()
 
     def film(self, number: int, path: Path | None) -> dict[str, Any]:
@@ -121,7 +132,11 @@ class Camera:
             return actions[step]
 
         seed = self._played.seeds[number]
-        yield from again(self._environment, seed, number, self._limit, act, render_mode="rgb_array")
+        for row in again(
+            self._environment, seed, number, self._limit, act, render_mode="rgb_array"
+        ):
+            yield row
+            self._work.done(not row.is_over)
         policy.leave()
 
 

@@ -15,11 +15,14 @@ from silmu.steps.evaluate.judged import plain, write
 from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.scoring import fingerprint_of
 from silmu.steps.prepare.environments import LONGEST_EPISODE
+from silmu.steps.train.progress import Progress
 
 EPISODES, SEED = 100, 0
 
 
-def evaluate(pipe: Any, model: Path, dataset: Environment, folder: Path | None) -> Report:
+def evaluate(
+    pipe: Any, model: Path, dataset: Environment, folder: Path | None, *, progress: Progress
+) -> Report:
     """Plays episodes of an environment; writes what was found where a folder is given.
 
     The episodes are other ones than those that `evaluate` without new data looks at.
@@ -28,9 +31,12 @@ def evaluate(pipe: Any, model: Path, dataset: Environment, folder: Path | None) 
     pipe.processor.check(dataset.name, dataset.observation, dataset.action)
     limit = dataset.max_episode_steps or LONGEST_EPISODE
     seeds = episodes.seeds(dataset, "new", EPISODES)
-    judged = judge(asked.played(pipe, dataset, seeds, limit), SEED)
+    judged = judge(asked.played(pipe, dataset, seeds, limit, progress), SEED)
     own = judged.pop("")
-    found = {**films.shown(pipe, dataset, own.played, limit, folder), "learning": None}
+    found = {
+        **films.shown(pipe, dataset, own.played, limit, folder, progress),
+        "learning": None,
+    }
     values: dict[str, Any] = {
         **asked.head(pipe, fingerprint_of(pipe)),
         "data": asked.data(dataset, own) | {"counts": {}, "unseen": [], "without_label": 0},

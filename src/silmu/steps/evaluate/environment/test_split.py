@@ -20,6 +20,7 @@ from silmu.steps.evaluate.judged import plain, plural, write
 from silmu.steps.evaluate.report import Report
 from silmu.steps.evaluate.scoring import fingerprint_of
 from silmu.steps.prepare.environments import PreparedEnvironment
+from silmu.steps.train.progress import Progress
 
 EPISODES = 100
 
@@ -32,6 +33,7 @@ def evaluate(
     *,
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
+    progress: Progress,
 ) -> Report:
     """Plays sealed episodes with a policy and the baselines, and writes what was found."""
     started = time.monotonic()
@@ -44,10 +46,10 @@ def evaluate(
     looks = ledger.look(folder, model=fingerprint, test=test)
     beside = ledger.beside(folder, test=test)
 
-    judged = judge(asked.played(pipe, environment, seeds, limit), seed)
+    judged = judge(asked.played(pipe, environment, seeds, limit, progress), seed)
     own = judged.pop("")
     found = {
-        **films.shown(pipe, environment, own.played, limit, folder),
+        **films.shown(pipe, environment, own.played, limit, folder, progress),
         "learning": learning.curves(folder.parent / "4-train" / "log.jsonl"),
     }
     run = history(folder.parent, None, settings, METRIC)

@@ -20,6 +20,7 @@ from silmu.steps.evaluate.image.maps import filters_of, maps_of
 from silmu.steps.evaluate.image.rasters import Pixels
 from silmu.steps.evaluate.kinds import kind_of
 from silmu.steps.evaluate.words import label_of
+from silmu.steps.train.progress import Progress
 
 MOST_PICTURES, FEWEST_OF_LARGE = 400, 100
 MOST_PIXELS = 15_000_000
@@ -41,6 +42,7 @@ def details(
     *,
     groups: NDArray[np.int64] | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """What the layers of a network have learnt, as a report tells it.
 
@@ -52,6 +54,7 @@ def details(
         numbers: of the rows in the source, from 1.
         groups: pictures that belong together.
         seed: of what is drawn.
+        progress: what shows how long it goes; nothing, if not given.
 
     Returns:
         pictures    how many were looked at
@@ -90,26 +93,30 @@ def details(
     strongest = {name: Strongest() for name in network.names}
     logits: list[NDArray[np.float32]] = []
     shapes: dict[str, list[int]] = {}
+    shown_by = progress or Progress(quiet=True)
+    work = shown_by.work("pictures read layer by layer", len(pixels))
     for _, found in network.batches(pixels):
         logits.append(found["logits"].values[:, :, 0, 0])
         for name in network.names:
             features[name].append(found[name].features())
             strongest[name].add(found[name])
             shapes[name] = list(found[name].values.shape[1:])
+        work.done(len(found["logits"].values))
     own = outputs_of(kind, np.concatenate(logits))
     joined = {probing.PICTURE: np.concatenate([raw_features(one[None]) for one in pixels])}
     joined |= {name: np.concatenate(parts) for name, parts in features.items()}
     told = None
     if network.names:
-        told = probing.probed(
-            kind,
-            joined,
-            truth,
-            own,
-            None if groups is None else groups[places],
-            labels=len(names),
-            seed=seed,
-        )
+        with shown_by.busy("fitting a line to what each layer holds"):
+            told = probing.probed(
+                kind,
+                joined,
+                truth,
+                own,
+                None if groups is None else groups[places],
+                labels=len(names),
+                seed=seed,
+            )
     examples = _examples(labels)
     shown = network.of(np.stack([pixels[i] for i in examples]))
     return {

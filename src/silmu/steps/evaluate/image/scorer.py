@@ -103,7 +103,7 @@ class ImageScorer(Scorer):
     ) -> dict[str, Any]:
         """Parts by columns and looks; pictures, and the parts of them that decide."""
         names, numbers = self.labels or self.targets, rows.numbers
-        shown = Shown(self.pipe, rows)
+        shown = Shown(self.pipe, rows, self.progress)
         looks = Looks.of(rows.dataset, rows.places)
         parts = [*by_value(rows.others()), *looks.parts()]
         found = {
@@ -164,6 +164,7 @@ class ImageScorer(Scorer):
             prepared.dataset.row_numbers[validation.rows].tolist(),
             groups=groups_of(prepared.dataset, validation.rows)[0],
             seed=seed,
+            progress=self.progress,
         )
 
     def _opened(self, batch: pa.Table) -> Iterator[Image]:

@@ -12,6 +12,7 @@ from silmu.steps.collect.pictures import Pictures
 from silmu.steps.evaluate.image.saliency import overlay, saliency
 from silmu.steps.evaluate.image.thumbnails import MOST, thumbnail
 from silmu.steps.evaluate.rows import Rows
+from silmu.steps.train.progress import Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 class Shown:
     """The pictures of a report.
 
+    Args:
+        pipe: the model.
+        rows: that were scored.
+        progress: what shows how long it goes.
+
     Attributes:
         found: by the number of a row in the source, `src`, `width` and `height` of an element img.
     """
 
-    def __init__(self, pipe: Any, rows: Rows) -> None:
-        self.pipe = pipe
+    def __init__(self, pipe: Any, rows: Rows, progress: Progress) -> None:
+        self.pipe, self.progress = pipe, progress
         self.rows = rows
         self.pictures = Pictures(rows.dataset)
         self.found: dict[str, dict[str, Any]] = {}
@@ -44,7 +50,9 @@ class Shown:
         None where its file is gone since it was answered.
         """
         found: list[dict[str, Any] | None] = []
-        for row, label in zip(rows.tolist(), of, strict=True):
+        work = self.progress.work("pictures covered part by part", len(rows))
+        for place, (row, label) in enumerate(zip(rows.tolist(), of, strict=True)):
+            work.done(min(place, 1))
             image = self._image(row)
             if image is None:
                 found.append(None)

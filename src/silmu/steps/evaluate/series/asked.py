@@ -17,9 +17,10 @@ from silmu.steps.evaluate.series import details as tables
 from silmu.steps.evaluate.series.figures import LEVELS, PROMISED, Said
 from silmu.steps.evaluate.series.judged import SCALED, Judged, Unit
 from silmu.steps.evaluate.series.windows import Windows
+from silmu.steps.train.progress import Progress
 
-AT_ONCE = 256
-"""So many windows are asked together."""
+AT_ONCE = 64
+"""So many windows are asked together; networks that draw trajectories take a while for them."""
 
 MOSTLY = 0.5
 """From which share of true numbers that are 0 on it is told what figures mean then."""
@@ -28,16 +29,18 @@ FEW = 4
 """A test part of fewer horizons is called short."""
 
 
-def said(pipe: Any, tracks: Sequence[Tracks], windows: Windows) -> Said:
+def said(pipe: Any, tracks: Sequence[Tracks], windows: Windows, progress: Progress) -> Said:
     """The forecasts of a pipeline, as anyone will have them."""
     means: list[Any] = [np.zeros((0, windows.horizon))]
     quantiles: list[Any] = [np.zeros((0, windows.horizon, len(LEVELS)))]
     chosen = [pipe.processor.quantiles.index(level) for level in LEVELS]
+    work = progress.work("windows forecast", len(windows))
     for start in range(0, len(windows), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         found = pipe.forecast(tracks, windows.which[some], windows.ends[some])
         means.append(found.mean)
         quantiles.append(found.quantiles[..., chosen])
+        work.done(len(found.mean))
     return Said(np.concatenate(means), np.concatenate(quantiles))
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from silmu.steps.evaluate.series.simple import Baseline
 from silmu.steps.evaluate.series.windows import History
+from silmu.steps.train.progress import Progress, Work
 
 LONGEST = 24
 """The longest season that the model holds itself."""
@@ -98,7 +99,11 @@ class States:
 
 
 def fitted(
-    histories: Sequence[History], horizon: int, seasons: Sequence[int], season: int
+    histories: Sequence[History],
+    horizon: int,
+    seasons: Sequence[int],
+    season: int,
+    progress: Progress | None = None,
 ) -> Baseline | str:
     """Exponential smoothing of each series, or why there is none.
 
@@ -107,6 +112,7 @@ def fitted(
         horizon: how many steps are forecast.
         seasons: that there may be, in steps.
         season: the likeliest of them; 1 where there is none.
+        progress: what shows how long it goes; nothing, if not given.
     """
     if len(histories) > MOST_SERIES:
         return f"it is fitted for each series by itself, and {len(histories):,} are too many"
@@ -114,8 +120,9 @@ def fitted(
     inner = season if season in short else max(short, default=1)
     long = sorted((one for one in seasons if one > LONGEST), reverse=True)
     units = [unit_of(history) for history in histories]
+    work = (progress or Progress(quiet=True)).work("series smoothed", len(histories))
     states = [
-        _fitted(replace(history, values=history.values / unit), horizon, inner, long)
+        _fitted(replace(history, values=history.values / unit), horizon, inner, long, work)
         for history, unit in zip(histories, units, strict=True)
     ]
 
@@ -141,7 +148,7 @@ def unit_of(history: History) -> float:
     return largest * (float(np.mean(sizes / largest)) / USUAL) if largest else 1.0
 
 
-def _fitted(history: History, horizon: int, inner: int, long: Sequence[int]) -> States:
+def _fitted(history: History, horizon: int, inner: int, long: Sequence[int], work: Work) -> States:
     observed = np.flatnonzero(~np.isnan(history.values))
     start = max(0, history.known - MOST_STEPS, int(observed[0]))
     whole = causally_filled(history.values[start:])
@@ -156,7 +163,9 @@ def _fitted(history: History, horizon: int, inner: int, long: Sequence[int]) -> 
             break
     result, form = None, _NAIVE
     if known >= FEWEST_STEPS:
-        result, form = _chosen(whole[:known], inner if known >= 2 * inner + 5 else 1)
+        result, form = _chosen(whole[:known], inner if known >= 2 * inner + 5 else 1, work)
+    else:
+        work.done()
     if result is None:
         flat = np.zeros(len(whole) + 1)
         return States(form, start, whole, flat[:-1], flat, 1, 1.0, repeated, outer)
@@ -178,7 +187,7 @@ def _cycle(values: NDArray[np.float64], season: int) -> NDArray[np.float64] | No
     return cycle
 
 
-def _chosen(values: NDArray[np.float64], season: int) -> tuple[Any, Form]:
+def _chosen(values: NDArray[np.float64], season: int, work: Work) -> tuple[Any, Form]:
     """The fit with the least criterion; None where none can be told, as nothing moves."""
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
@@ -187,6 +196,8 @@ def _chosen(values: NDArray[np.float64], season: int) -> tuple[Any, Form]:
     seasons: tuple[str | None, ...] = (None,)
     if season > 1:
         seasons = (None, "add", "mul") if positive else (None, "add")
+    trends = ((None, False), ("add", False), ("add", True))
+    share = 1 / (len(errors) * len(trends) * len(seasons))
     best: Any = None
     least = np.inf
     chosen = _NAIVE
@@ -208,8 +219,9 @@ def _chosen(values: NDArray[np.float64], season: int) -> tuple[Any, Form]:
         # A form that does not fit warns in many ways, and loses.
         warnings.simplefilter("ignore")
         for error in errors:
-            for trend, damped in ((None, False), ("add", False), ("add", True)):
+            for trend, damped in trends:
                 for seasonal in seasons:
+                    work.done(share)
                     form: Form = (error, trend, damped, seasonal)
                     try:
                         one = fit(form, "heuristic")

@@ -19,6 +19,8 @@ from silmu.steps.evaluate.series.windows import Windows
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PROMISED = 0.8
 """The share of true numbers between the first and the last level."""
+ROUNDED = 1e-12
+"""The share of a number that sums of 64 bits may differ by, and that is no error."""
 
 
 @final
@@ -111,6 +113,7 @@ def errors(windows: Windows, said: Said, scales: NDArray[np.float64]) -> Errors:
     true, mean, median = (one[window, horizon] for one in (truth, said.mean, said.median))
     which = windows.which[window]
     absolute = np.abs(median - true)
+    absolute[absolute < ROUNDED * np.abs(true)] = 0  # so that a line told twice is told alike
     both = np.abs(median) + np.abs(true)
     scale = scales[which]
     known = scale > 0

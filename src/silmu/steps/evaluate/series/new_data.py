@@ -24,11 +24,14 @@ from silmu.steps.evaluate.series.windows import History, Windows, thinned
 from silmu.steps.evaluate.trained import training_of
 from silmu.steps.prepare.series import cuts_of
 from silmu.steps.prepare.windows import windows as every_window
+from silmu.steps.train.progress import Progress
 
 SEED = 0
 
 
-def evaluate(pipe: Any, model: Path, dataset: Dataset, folder: Path | None) -> Report:
+def evaluate(
+    pipe: Any, model: Path, dataset: Dataset, folder: Path | None, *, progress: Progress
+) -> Report:
     """Scores a model on new series; writes what was found where a folder is given.
 
     A forecast is made from each step that has a whole context before it, or of a short series half
@@ -56,7 +59,8 @@ def evaluate(pipe: Any, model: Path, dataset: Dataset, folder: Path | None) -> R
         for one, start in zip(series, starts, strict=True)
     )
     windows = Windows(histories, *thinned(every, horizon), horizon)
-    said = asked.said(pipe, [processor.tracks(one, 0) for one in series], windows)
+    tracks = [processor.tracks(one, 0) for one in series]
+    said = asked.said(pipe, tracks, windows, progress)
     unit = Unit.of(histories, horizon, [*processor.step.seasons, processor.season])
     judged, others = judge(windows, said, simple.both(histories, horizon, unit.season), unit, SEED)
     strong = "seasonal_naive" if unit.repeats else "naive"

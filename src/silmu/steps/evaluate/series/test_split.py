@@ -26,6 +26,7 @@ from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.prepare.series import cuts_of, processor_of, whole
 from silmu.steps.prepare.windows import Cuts
 from silmu.steps.prepare.windows import windows as every_window
+from silmu.steps.train.progress import Progress
 
 TOLD_BY_LIKELIHOOD = ("student_t", "transformer")
 """Heads, and networks, that learn a distribution."""
@@ -39,6 +40,7 @@ def evaluate(
     *,
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
+    progress: Progress,
 ) -> Report:
     """Scores a model on the sealed test part, and writes what was found."""
     with_baselines = bool(settings.get("baselines", True))
@@ -65,14 +67,14 @@ def evaluate(
     histories = tuple(_history(one, cuts, first.get(i, 0)) for i, one in enumerate(series))
     windows = Windows(histories, *thinned(every, sizes[1]), sizes[1])
     tracks = [pipe.processor.tracks(one, 0) for one in series]
-    said = asked.said(pipe, tracks, windows)
+    said = asked.said(pipe, tracks, windows, progress)
 
     seasons = [*processor.step.seasons, processor.season]
     unit = Unit.of(histories, sizes[1], seasons)
     simpler = simple.both(histories, sizes[1], unit.season) if with_baselines else {}
     names, left_out = list(simpler), dict[str, str]()
     if with_baselines:
-        smoothed = ets.fitted(histories, sizes[1], seasons, unit.season)
+        smoothed = ets.fitted(histories, sizes[1], seasons, unit.season, progress)
         if isinstance(smoothed, str):
             left_out["ets"] = smoothed
         else:

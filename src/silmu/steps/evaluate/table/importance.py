@@ -71,7 +71,11 @@ class Importance:
         self._cells = {name: plain_cells(rows.column(name, some)) for name in everything}
         self._scored = scored.take(some)
         self._groups = None if groups is None else groups[some]
-        found = [self._of(name, i) for i, name in enumerate(measured)]
+        work = scorer.progress.work("columns shuffled", len(measured))
+        found: list[dict[str, Any]] = []
+        for i, name in enumerate(measured):
+            found.append(self._of(name, i))
+            work.done()
         found.sort(key=lambda one: -one["value"])
         self.found: dict[str, Any] = {
             "metric": scored.metric,

@@ -21,6 +21,7 @@ from silmu.runtime.lens import PLAIN, Lens
 from silmu.steps.collect.environments import contract, trial
 from silmu.steps.collect.environments.contract import Breach
 from silmu.steps.train.batches import derive
+from silmu.steps.train.reinforcement.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,9 +110,7 @@ class Environments:
         self._started = [0] * count
         """When each episode began, by a clock that counts steps."""
         self._returns = np.zeros(count)
-        self._history: list[tuple[list[Any], NDArray[np.float64]]] = []
-        """Actions and rewards of each step since `_remembered`."""
-        self._remembered = 0
+        self._history = History(count)
         for index in range(count):
             self._reset(index)
         self._due = self.max_episode_steps
@@ -165,7 +164,7 @@ class Environments:
             self._name_reward(earned, told)
         # An environment may change the array of an action that it is told.
         kept = told if self.action.kind == "discrete" else list(self._copied)
-        self._history.append((kept, earned))
+        self._history.add(kept, earned)
         self._returns += earned
         return self._stepped(earned, over, told)
 
@@ -175,21 +174,14 @@ class Environments:
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Which episode each copy is in, what it has done in it, and what came of it."""
-        actions: list[Any] = []
-        rewards: list[float] = []
-        for index, started in enumerate(self._started):
-            for told, earned in self._history[started - self._remembered :]:
-                actions.append(told[index])
-                rewards.append(float(earned[index]))
-        kind = np.int64 if self.action.kind == "discrete" else np.dtype(self.action.dtype)
         plain = {
             "episodes": list(self._episodes),
             "lengths": [self.length(index) for index in range(self.count)],
             "seen": [_hash(self._raw[index]) for index in range(self.count)],
         }
         return plain, {
-            "actions": np.array(actions, kind).reshape(-1, *self.action.shape),
-            "rewards": np.array(rewards, np.float64),
+            "actions": self._history.actions(self._started, self.action),
+            "rewards": self._history.rewards(self._started),
         }
 
     def restore(self, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -206,8 +198,7 @@ class Environments:
         if not self.environment.deterministic:
             self._episodes, lengths = [one + 1 for one in self._episodes], [0] * self.count
         clock = max(lengths)
-        self._history = [([None] * self.count, np.zeros(self.count)) for _ in range(clock)]
-        self._clock, self._remembered = clock, 0
+        self._clock, self._history = clock, History(self.count, clock)
         self._returns[:] = 0.0
         self._started = [clock - one for one in lengths]
         rows = [self._again(index, clock, lengths, plain, arrays) for index in range(self.count)]
@@ -247,10 +238,8 @@ class Environments:
                 raise self._differs(index, f"the reward was {reward:g}, and is now {earned:g}")
             self._raw[index] = seen
             frames = [*frames[1:], self._raw[index].copy()]
-            kept, all_earned = self._history[self._clock - 1]
-            kept[index], all_earned[index] = (
-                (told, earned) if self.action.kind == "discrete" else (action, earned)
-            )
+            done = told if self.action.kind == "discrete" else action
+            self._history.put(self._clock - 1, index, done, earned)
             self._returns[index] += earned
         if self.environment.deterministic and _hash(self._raw[index]) != plain["seen"][index]:
             raise self._differs(index, "the observation is not what it was")
@@ -294,9 +283,7 @@ class Environments:
             seen[rows] = self._repeated(self._seen(rows, told))
             self._due = min(self._started) + self.max_episode_steps
         if self._clock % _TIDY == 0:
-            first = min(self._started)
-            del self._history[: first - self._remembered]
-            self._remembered = first
+            self._history.forget(min(self._started))
         self.observation = seen
         return Stepped(seen, earned, ended, cut, final, returns)
 

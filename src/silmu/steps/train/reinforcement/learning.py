@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,18 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import numpy as np
-import torch
 
 from silmu import store
-from silmu.errors import Interrupted, TrainingError
-from silmu.steps.train import checkpoints as kept
+from silmu.steps.train import faults
 from silmu.steps.train.checkpoints import Best, Checkpoints, State
-from silmu.steps.train.loop import Signals
 from silmu.steps.train.progress import Progress
+from silmu.steps.train.provenance import versions
 from silmu.steps.train.reinforcement.judging import Judge, does_as_well
+from silmu.steps.train.signals import Signals
+from silmu.steps.train.tensors import signature
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from silmu.errors import Interrupted
 
 METRIC = "mean_return"
 LINES = 400
@@ -145,12 +146,8 @@ class _Loop:
         policy = algorithm.policy()
         made_by = {
             **learning.made_by,
-            "network": kept.signature(policy),
-            "versions": {
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-                "torch": str(torch.__version__),
-            },
+            "network": signature(policy),
+            "versions": versions(),
         }
         self.checkpoints = Checkpoints(folder, made_by, learning.keep)
         self.state = State()
@@ -159,7 +156,6 @@ class _Loop:
         """The returns of the judgement with the highest mean."""
         self.between = max(1, algorithm.total_steps // max(learning.evaluations, 1))
         self.line_every = max(1, algorithm.total_steps // LINES)
-        self.saved_name: str | None = None
 
     def run(self) -> tuple[nn.Module, Learnt]:
         """Begin, or go on, or find that all is done."""
@@ -173,7 +169,6 @@ class _Loop:
             self.judge.spent, self.judge.expected = plain.pop("judged", (0, 0))
             self.algorithm.restore(tensors, plain)
             self.checkpoints.tidy(self.state)
-            self.saved_name = newest
             self.progress.note(
                 f"going on after step {self.state.step:,} of {self.algorithm.total_steps:,}"
             )
@@ -205,12 +200,7 @@ class _Loop:
         self.recent = [*self.recent, *(one for _, one, _ in ended)][-RECENT:]
         for name, value in numbers.items():
             if not math.isfinite(value):
-                last = self.saved_name or "none"
-                raise TrainingError(
-                    f"{name} is {value} after step {state.step:,}; the last good checkpoint is "
-                    f"{last}",
-                    hint="start a run with a lower learning rate",
-                )
+                raise faults.diverged(name, value, state)
         mean = float(np.mean(self.recent)) if self.recent else None
         if before // self.line_every < state.step // self.line_every:
             returns = [one for _, one, _ in ended]
@@ -250,14 +240,15 @@ class _Loop:
         return time.monotonic() - self.saved_at >= self.learning.checkpoint_seconds
 
     def _save(self) -> None:
-        if self.saved_name == self.state.name:
+        state = self.state
+        if state.saved == state.name:
             return
-        self.state.seconds = self._seconds()
+        state.seconds = self._seconds()
         tensors, plain = self.algorithm.state()
         judged = [self.judge.spent, self.judge.expected]
         plain |= {"recent": self.recent, "highest": self.highest, "judged": judged}
-        self.checkpoints.write_parts(self.state, self.algorithm.policy(), tensors, plain)
-        self.saved_name, self.saved_at = self.state.name, time.monotonic()
+        self.checkpoints.write_parts(state, self.algorithm.policy(), tensors, plain)
+        state.saved, self.saved_at = state.name, time.monotonic()
 
     def _finish(self) -> tuple[nn.Module, Learnt]:
         self._save()
@@ -280,8 +271,5 @@ class _Loop:
         return policy, Learnt(**{key: value for key, value in done.items() if key != "folder"})
 
     def _interrupted(self) -> Interrupted:
-        return Interrupted(
-            f"saved at step {self.state.step:,} of {self.algorithm.total_steps:,}; "
-            f"`silmu train {self.folder.parent}` goes on from there",
-            128 + self.signals.came,
-        )
+        where = f"saved at step {self.state.step:,} of {self.algorithm.total_steps:,}"
+        return faults.interrupted(where, self.folder, self.signals.came)
