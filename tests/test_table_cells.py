@@ -219,6 +219,16 @@ TIMES: list[tuple[Any, str, float]] = [
         "2024Q2", "2024 q2", "2024-Q2", "Q2 2024", "Q2/2024", "2024년 2분기", "2024년 2/4분기",
     )),
     ("Sept 2024", "ymd", seconds(2024, 9, 1)),
+    *((text, "ymd", seconds(2024, 3, 5)) for text in (
+        "Mar-5-2024", "March/5/2024", "Mar 5,2024", "Tue, 5 Mar 2024", "Tuesday, March 5, 2024",
+        "2024년 3월 5일 화요일", "24년 3월 5일", "Tue 2024-03-05",
+    )),
+    *((text, "ymd", seconds(2024, 3, 5, 14)) for text in (
+        "2024년 3월 5일 14시", "2024년 3월 5일 화요일 오후 2시 0분", "2024-03-05 14시 00분 00초",
+        "Tue, 5 Mar 2024 14:00:00", "2024030514", "202403051400", 20240305140000, 2024030514.0,
+    )),
+    *((text, "dmy", seconds(2024, 3, 1)) for text in ("2024M03", "2024-M3", "24년 3월")),
+    *((text, "mdy", seconds(2024, 4, 1)) for text in ("2Q2024", "2Q 2024")),
 ]  # fmt: skip
 ZONED: list[tuple[Any, float]] = [
     ("2024-03-05T09:00:00+09:00", DAY), ("2024-03-05 00:00Z", DAY), ("2024-03-05 00:00 UTC", DAY),
@@ -237,6 +247,8 @@ NO_TIMES = [
     True,
 ]
 NO_TIMES += ["13/13/2024", "2024-03-05 13:00 pm", 20249999, b"2024-03-05", [1], "9" * 5000, 10**400]
+NO_TIMES += ["2024M13", "24년 13월", "5Q2024", "Sun", "Monday", "Sat 5", "2024-03-05 25시"]
+NO_TIMES += ["3분 5초", "월요일", "202403051461", 20240305246060, "Sun 2024", "2024030525"]
 NO_TIMES += ["Mark 2000", "2010 Decathlon", "2024Q5", "Q0 2024", "Mar", "Q1", "2024년 5분기"]
 NO_TIMES += [time(1, 2), timedelta(1), "12 Foo 2024", "2024-03-05T", -20240305, math.inf, True]
 
@@ -268,6 +280,10 @@ def test_days_that_are_written_as_numbers() -> None:
     assert not are_days([20240101, 20240101, 20240101])
     assert not are_days([20240101, 20240102, math.inf])
     assert not are_days(["2024-01-01", "2024-01-02", "2024-01-03"])
+    assert are_days([2024010122, 2024010123, 2024010200])
+    assert are_days(["202401012359", "202401020000", "202401020001"])
+    assert not are_days([2024010123, 2024010124, 2024010200])
+    assert not are_days([1709596800, 1709596860, 1709596920])
 
 
 def test_a_time_taken_apart() -> None:

@@ -126,6 +126,21 @@ def test_a_forecast_as_a_file(run: Run, one: str, tmp_path: Path, source: str, o
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, output])
 
 
+def test_columns_are_called_as_collect_calls_them(
+    run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    layout = Layout(time="column_1", target=("sold",))
+    history = {"column_1": rows(20)["day"], "sold": rows(20)["sold"]}
+    model = series_models.write(
+        tmp_path_factory.mktemp("series") / "unnamed", series_models.fitted(history, layout)
+    )
+    given, target = tmp_path / "a.csv", tmp_path / "b.csv"
+    given.write_text(as_csv({"": history["column_1"], " sold ": history["sold"]}))
+    assert run(model, "--data", given, "--output", target) == Done(0, f"{target}\n", "")
+    assert close(read(target), [silmu.pipeline(model=model)(history)])
+    assert run(model, "-", stdin=given.read_text()).code == 0
+
+
 def test_several_series_have_their_names(run: Run, shops: str, tmp_path: Path) -> None:
     target = tmp_path / "forecast.csv"
     done = run(shops, "--data", write(tmp_path / "a.csv", long_rows()), "--output", target)

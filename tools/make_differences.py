@@ -69,13 +69,20 @@ BESIDES = {
         "weights are read from safetensors only: `pytorch_model.bin` is refused, since opening it "
         "can run code",
         "`trust_remote_code=True` is refused: code that comes with a model is never run",
+        '`dtype="auto"` measures what is installed, once, and takes the engine and precision that '
+        'are the quickest within a bound; left out it is fp32. `torch_dtype="auto"` is fp32 too, '
+        "and measures nothing: in 4.57 both are the precision in which the weights are stored",
         "a model that is in the cache is used without asking the hub for a newer one",
         "a folder whose files disagree is refused: a tokenizer with more tokens than the model has "
         "embeddings, labels that are not as many as `num_labels`, layers that config.json omits",
     ],
     TOPICS["text-generation"]: [
         "through OpenVINO in bf16 and q8, which nobody gets unasked, prompts that are continued "
-        "together are answered as alone but for near ties",
+        "together are answered as alone but, where the threads do not divide the model's heads of "
+        "keys, for near ties",
+        "`exponential_decay_length_penalty` leaves an end forbidden that `min_new_tokens` or "
+        "another setting forbids, as in transformers 5; in 4.57 its score is no number, and it is "
+        "taken",
         "sampling draws from silmu's own random numbers: a seed gives the same text in every run "
         "of the same version of silmu, and not the text that transformers gives with that seed",
         "group beam search (`num_beam_groups`) is not there: 4.57.6 itself only runs it as code "

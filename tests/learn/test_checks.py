@@ -275,6 +275,16 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "  cure: write `positive` in all of them" in told
 
 
+def test_a_label_is_to_be_written_without_blanks_around_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = planted.clean(0)
+    for n, row in enumerate(rows):
+        row["label"] = "Good " if n % 5 < 2 else "good" if n % 5 < 3 else "bad"
+    assert cli.main([*COMMAND, str(_csv(tmp_path / "r.csv", rows))]) == 1
+    assert "  cure: write `Good` in all of them" in capsys.readouterr().out
+
+
 def test_the_command_is_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = _csv(tmp_path / "r.csv", planted.clean(0))
     assert cli.main([*COMMAND, str(path)]) == 0

@@ -218,7 +218,7 @@ def test_evaluate(run: Run, asked: dict[str, Any]) -> None:
     done = run("evaluate", "runs/a-1/4-model", *options, "--set", "query=SELECT 1")
     assert asked == {
         **{"model": "runs/a-1/4-model", "data": "b.csv", "input": "text", "target": "label"},
-        **{"output": "out", "query": "SELECT 1", "settings": {}},
+        **{"output": "out", "query": "SELECT 1", "settings": {}, "quiet": False},
     }
     assert done == Done(0, "".join(f"{line}\n" for line in _steps.findings(Report(VALUES))), "")
     own = ("--set", 'kwargs={"g": 5}', "--set", "max_episode_steps=9")

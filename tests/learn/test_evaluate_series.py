@@ -194,6 +194,28 @@ def test_one_block_tells_no_difference() -> None:
     assert "one block" in told["sentence"]
 
 
+def test_two_blocks_that_agree_tell_no_difference() -> None:
+    two = history(np.array([1.0, 2.0, 4.0, 8.0, 9.0, 11.0]), 4)
+    windows = windows_of(two, horizon=1)
+    unit = Unit.of([two], 1, ())
+    naive = simple.naive([two], 1)
+    own, others = judge(windows, Said(windows.truth), {"naive": naive}, unit, 0)
+    told = own.against(others["naive"], unit.metric, "naive")
+    assert (own.blocks.count, told["low"] > 0, told["verdict"]) == (2, True, "no clear difference")
+    assert told["sentence"].endswith("; two blocks of time tell nothing of chance")
+
+
+def test_what_sums_are_rounded_by_is_no_error() -> None:
+    still = history(np.full(60, 5.0))
+    windows = windows_of(still, horizon=3)
+    rounded = Said(windows.truth * (1 + 2**-52))
+    unit = Unit.of([still], 3, [])
+    naive = simple.naive([still], 3)
+    own, others = judge(windows, rounded, {"naive": naive}, unit, 0)
+    assert own.metrics["mean_absolute_error"]["value"] == 0
+    assert own.against(others["naive"], unit.metric, "naive")["difference"] == 0
+
+
 # ── simpler forecasts ──────────────────────────────────────────────────────────────────────────
 
 

@@ -189,6 +189,10 @@ def test_a_model_outside_of_a_run_needs_data(done: runs.Run, tmp_path: Path) -> 
         ({"settings": {"tune": "some"}}, UsageError, "all, last, lora"),
         ({"settings": {"batch_size": 0}}, UsageError, "batch_size is 0"),
         ({"settings": {"test": 1.5}}, UsageError, "test"),
+        ({"dtype": "fp64"}, UsageError, "it must be auto, fp32 or bf16"),
+        ({"device": "gpu"}, UsageError, "it must be auto, cpu, cuda or mps"),
+        ({"device": "mps" if sys.platform != "darwin" else "cuda"}, UsageError, "this machine has"),
+        ({"task": "runs/reviews-text-classification-9"}, UsageError, "neither a task nor a run"),
     ],
 )
 def test_what_is_wrong_is_told_before_work_and_leaves_nothing(
@@ -221,9 +225,32 @@ def test_names_are_counted(data: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_folder_that_is_not_empty_is_left_alone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="already there") as raised:
         silmu.train("text-classification", data=data, output=tmp_path / "full", quiet=True)
+    assert raised.value.hint == "--output takes a new folder"
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+def test_an_output_that_is_a_file_is_left_alone(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is a file; a run is a folder"):
+        silmu.train("text-classification", data=data, output=tmp_path / "mine.txt", quiet=True)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds no run\.toml"):
+        silmu.train(tmp_path, data=data, quiet=True)
+
+
+def test_settings_that_are_no_toml(tmp_path: Path) -> None:
+    for text in (b"task: x", "이름".encode("cp949")):
+        (tmp_path / "a.toml").write_bytes(text)
+        with pytest.raises(UsageError, match="is not TOML") as raised:
+            silmu.train(config=tmp_path / "a.toml", quiet=True)
+        assert "name = value" in (raised.value.hint or "")
+    with pytest.raises(UsageError, match="cannot be read: No such file or directory"):
+        silmu.train(config=tmp_path / "b.toml", quiet=True)
 
 
 def test_two_processes_do_not_work_on_one_run(done: runs.Run) -> None:

@@ -46,6 +46,21 @@ FORMS = {
     "dots": (dated("일자", lambda d: f"{d.year}. {d.month}. {d.day}."), "D"),
     "weekdays": (dated("날짜", lambda d: f"{d}({'월화수목금토일'[d.weekday()]})"), "D"),
     "years of two digits": (dated("date", lambda d: f"{d:%y/%m/%d}"), "D"),
+    "weekdays of a spreadsheet": (
+        dated(
+            "날짜",
+            lambda d: f"{d.year}년 {d.month}월 {d.day}일 {'월화수목금토일'[d.weekday()]}요일",
+        ),
+        "D",
+    ),
+    "months by name": (dated("DATE", lambda d: f"{d:%b}-{d.day}-{d.year}"), "D"),
+    "as mails have it": (dated("date", lambda d: f"{d:%a %d %b %Y}"), "D"),
+    "hours in digits": (dated("tm", lambda h: f"{h:%Y%m%d%H}", HOURS), "1h"),
+    "minutes in digits": (dated("tm", lambda h: f"{h:%Y%m%d%H%M}", HOURS), "1h"),
+    "Korean hours": (
+        dated("일시", lambda h: f"{h:%m/%d/%Y} {h.hour}시", HOURS),
+        "1h",
+    ),
     "days first": (dated("date", lambda d: f"{d:%d/%m/%Y}"), "D"),
     "months first": (dated("date", lambda d: f"{d:%m/%d/%Y}"), "D"),
     "days of a spreadsheet": (dated("date", lambda d: (d - ZERO).days), "D"),

@@ -45,6 +45,8 @@ def test_data_frames(one: str) -> None:
     for given in (
         frame,
         frame.set_index("day"),
+        pd.DataFrame(columns).set_index("day"),
+        frame.set_index("day").rename_axis("when"),
         frame.set_index("day").rename_axis(None),
         frame.set_index("day")["sold"],
         frame.sample(frac=1, random_state=0),

@@ -3,7 +3,8 @@
     2024-03-05   2024/3/5 9:05   2024.3.5.   2024년 3월 5일   20240305   2024-03
     5.3.2024   3/5/2024 9:05 PM   5-Mar-24   March 5, 2024   2024-03-05T09:05:00+09:00
     Mar 2024   2024 March   2024Q1   Q1 2024   2024년 1분기   2024-W05   2024년 5주차
-    2024-03-05(화)   2024-03-05 오후 2:05   2024-03-05 24:00
+    2024-03-05(화)   2024-03-05 오후 2:05   2024-03-05 24:00   2024년 3월 5일 화요일 14시 5분
+    Mar-5-2024   Tue, 5 Mar 2024 09:05:00 +0900   24년 3월 5일   2024M03   202403050905
 
 What is ambiguous, 3/5/2024, is told by an order that holds for the whole column. Midnight may be
 the 24th hour of the day before, as in records of stations.
@@ -52,17 +53,27 @@ _MONTH_NAMES = (
     *("october", "november", "december"),
 )
 _MONTHS = tuple(name[:3] for name in _MONTH_NAMES)
+_DIGITS = (8, 10, 12, 14)
+"""How many are a day, and one with its hour, minute and second."""
 _YEAR_FIRST = re.compile(r"(\d{4})\s?[-/.년]\s?(\d{1,2})(?:\s?[-/.월]\s?(\d{1,2})\s?[.일]?|\s?월)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})[-/.] ?(\d{1,2})[-/.] ?(\d{4}|\d\d)")
 _DAY_AND_NAME = re.compile(r"(\d{1,2})[-. ]{1,2}([a-zA-Z]{3,9})[-,. ]{1,2}(\d{4}|\d\d)")
-_NAME_AND_DAY = re.compile(r"([a-zA-Z]{3,9})\.? (\d{1,2}),? (\d{4})")
+_NAME_AND_DAY = re.compile(r"([a-zA-Z]{3,9})\.?[-/ ](\d{1,2})(?:, ?|[-/ ])(\d{4})")
 _NAME_AND_YEAR = re.compile(r"([a-zA-Z]{3,9})\.?[-/, ]{1,2}(\d{4})")
 _YEAR_AND_NAME = re.compile(r"(\d{4})[-/. ]{1,2}([a-zA-Z]{3,9})\.?")
 _YEAR_AND_QUARTER = re.compile(r"(\d{4})(?:[-/. ]?[qQ]([1-4])|년 ?([1-4])(?:/4)? ?분기)")
-_QUARTER_AND_YEAR = re.compile(r"[qQ]([1-4])[-/. ]?(\d{4})")
+_QUARTER_AND_YEAR = re.compile(r"(?:[qQ]([1-4])|([1-4])[qQ])[-/. ]?(\d{4})")
+_YEAR_AND_MONTH = re.compile(r"(\d{4})[-/. ]?[mM](\d{1,2})")
+_SHORT_YEAR_SAID = re.compile(r"(\d\d)년 ?(\d{1,2})월(?: ?(\d{1,2})일)?")
 _SHORT_YEAR_FIRST = re.compile(r"(\d\d)[-/.] ?(\d{1,2})[-/.] ?(\d{1,2})\.?")
 _YEAR_AND_WEEK = re.compile(r"(\d{4})(?:[-/. ]?[wW](\d{1,2})|년 ?(\d{1,2})주차?)")
-_WEEKDAY = re.compile(r" ?\((?:[월화수목금토일](?:요일)?|(?i:mon|tue|wed|thu|fri|sat|sun))\)")
+_WEEKDAY = re.compile(
+    r" ?\((?:[월화수목금토일](?:요일)?|(?i:mon|tue|wed|thu|fri|sat|sun))\)| ?[월화수목금토일]요일"
+)
+_WEEKDAY_FIRST = re.compile(
+    r"(?i:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?i:day)?[,.]? (?=.*\d)"
+)
+_HOURS = re.compile(r"(\d{1,2})시(?: ?(\d{1,2})분)?(?: ?(\d{1,2})초)?")
 _HALVES = {"오전": "a", "오후": "p"}
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
@@ -125,8 +136,12 @@ def read_times(values: Sequence[Any], order: str = "ymd") -> Times:
 def are_days(values: Sequence[Any] | NDArray[Any]) -> bool:
     """Whether numbers, or texts of digits, are days such as 20240305, and several of them.
 
+    Hours, minutes and seconds may follow in two digits each, as in 202403050905.
+
     >>> are_days(["20240305", "20240306", "20231231"]), are_days([20240305, 20240399])
     (True, False)
+    >>> are_days([2024030522, 2024030523, 2024030600])
+    True
     """
     try:
         found = np.array(values, np.float64)
@@ -134,11 +149,18 @@ def are_days(values: Sequence[Any] | NDArray[Any]) -> bool:
         return False
     if found.ndim != 1 or len(np.unique(found[:1000])) < 3 or not np.isfinite(found).all():
         return False
+    digits = len(f"{found[0]:.0f}")
+    if digits not in _DIGITS or (found != np.floor(found)).any():
+        return False
+    sound = np.ones(len(found), bool)
+    for most in (60, 60, 24)[(14 - digits) // 2 :]:
+        found, part = np.divmod(found, 100)
+        sound &= part < most
     years, rest = np.divmod(found, 10_000)
     months, days = np.divmod(rest, 100)
     first, last = YEARS
-    sound = (years >= first) & (years < last) & (months >= 1) & (months <= 12)
-    return bool((sound & (days >= 1) & (days <= 31) & (days == np.floor(days))).all())
+    sound &= (years >= first) & (years < last) & (months >= 1) & (months <= 12)
+    return bool((sound & (days >= 1) & (days <= 31)).all())
 
 
 def taken_apart(
@@ -170,8 +192,8 @@ def _time(value: Any, order: str) -> tuple[float, float] | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     elif isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        digits = f"{value:.1f}".removesuffix(".0") if 0 < value < 1e8 else ""
-        value = _read(digits, order) if len(digits) == 8 and digits.isdecimal() else None
+        digits = f"{value:.1f}".removesuffix(".0") if 0 < value < 1e14 else ""
+        value = _read(digits, order) if len(digits) in _DIGITS and digits.isdecimal() else None
     elif isinstance(value, str):
         value = _read(" ".join(value.split()), order) if len(value) <= _LONGEST else None
     if not isinstance(value, datetime):
@@ -186,8 +208,15 @@ def _time(value: Any, order: str) -> tuple[float, float] | None:
 
 
 def _read(text: str, order: str) -> datetime | None:
-    if "(" in text:
+    if "(" in text or "요일" in text:
         text = _WEEKDAY.sub("", text)
+    if "시" in text and (hours := _HOURS.search(text)):
+        minutes, rest = (int(hours[i] or 0) for i in (2, 3))
+        text = f"{text[: hours.start()]}{hours[1]}:{minutes:02}:{rest:02}{text[hours.end() :]}"
+    elif len(text) in _DIGITS[1:] and text.isdecimal():
+        text = f"{text[:8]} {text[8:10]}:{text[10:12] or '00'}:{text[12:] or '00'}"
+    elif first := _WEEKDAY_FIRST.match(text):
+        text = text[first.end() :]
     colon = text.find(":")
     clock = None
     if colon > 0:
@@ -215,8 +244,10 @@ def _date(text: str, order: str) -> tuple[int, int, int] | None:
     if order in ("dmy", "mdy") and (found := _YEAR_LAST.fullmatch(text)):
         day, month = (found[1], found[2]) if order == "dmy" else (found[2], found[1])
         return _year(found[3]), int(month), int(day)
-    if order == SHORT and (found := _SHORT_YEAR_FIRST.fullmatch(text)):
-        return _year(found[1]), int(found[2]), int(found[3])
+    if (order == SHORT and (found := _SHORT_YEAR_FIRST.fullmatch(text))) or (
+        found := _SHORT_YEAR_SAID.fullmatch(text)
+    ):
+        return _year(found[1]), int(found[2]), int(found[3] or 1)
     if found := _DAY_AND_NAME.fullmatch(text):
         day, name, year = found.groups()
     elif found := _NAME_AND_DAY.fullmatch(text):
@@ -238,7 +269,9 @@ def _month_or_quarter(text: str) -> tuple[int, int, int] | None:
     elif found := _YEAR_AND_QUARTER.fullmatch(text):
         return int(found[1]), 3 * int(found[2] or found[3]) - 2, 1
     elif found := _QUARTER_AND_YEAR.fullmatch(text):
-        return int(found[2]), 3 * int(found[1]) - 2, 1
+        return int(found[3]), 3 * int(found[1] or found[2]) - 2, 1
+    elif found := _YEAR_AND_MONTH.fullmatch(text):
+        return int(found[1]), int(found[2]), 1
     else:
         return None
     # Mark 2000 is no time in March.

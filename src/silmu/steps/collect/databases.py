@@ -89,7 +89,7 @@ class Query:
         if len(names) != 1:
             raise UsageError(
                 f"`{self.path}` has {len(names)} tables: {', '.join(names)}",
-                hint='name the one: query="SELECT * FROM ..."',
+                hint='name the one: --set query="SELECT * FROM ..."',
             )
         return 'SELECT * FROM "{}"'.format(names[0].replace('"', '""'))
 

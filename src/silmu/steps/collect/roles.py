@@ -330,7 +330,8 @@ def _mean_length(sample: pa.Table, name: str) -> float:
 
 
 def _columns(sample: pa.Table) -> str:
-    return f"there are {_listed(sample.schema.names)}"
+    told = f"there are {_listed(sample.schema.names)}"
+    return f"{told}; if these are no names, the first line must be names, and no title"
 
 
 def _listed(names: Sequence[str]) -> str:

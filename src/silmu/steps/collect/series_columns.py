@@ -22,7 +22,7 @@ logger = logging.getLogger("silmu")
 TIMES = (
     "ds", "date", "datetime", "timestamp", "date time", "time", "stamp", "time stamp", "day",
     "week", "month", "quarter", "year", "period", "step", "t",
-    "ts", "epoch", "unix time", "unixtime", "unix timestamp",
+    "ts", "tm", "epoch", "unix time", "unixtime", "unix timestamp",
     "날짜", "일자", "일시", "시각", "시간", "기준일", "기준일자", "기준일시", "측정일시", "측정일",
     "거래일", "관측일시", "연월", "년월", "기준년월", "월", "주차", "주", "분기", "연도", "년도",
     "년",
@@ -32,6 +32,7 @@ TIMES = (
 PARTS = {
     *("year", "quarter", "month", "week", "day", "hour", "minute", "weekday", "dayofweek"),
     *("day of week", "dow", "day of year", "is weekend", "연도", "년", "월", "일", "요일", "시"),
+    *("분기", "주차", "주"),
 }
 """What a calendar tells of a time: never a target that is guessed."""
 _ORDERS = {
@@ -97,6 +98,20 @@ class Columns:
         some = self.some(name)
         bad = min((times.read_times(some, one).bad for one in _ORDERS), key=lambda one: one.sum())
         return [value for value, is_bad in zip(some, bad, strict=True) if is_bad]
+
+    def has_passed(self, name: str) -> bool:
+        """Whether the cells are numbers with parts that grow: what passed since nobody says when.
+
+        So are the seconds of a recording, 0.00, 0.01, 0.02.
+        """
+        if not self.is_number(name) or self.is_time(name):
+            return False
+        some = self.some(name)
+        found = cells.numbers(some, *cells.writing(some))[0]
+        found = found[~np.isnan(found)]
+        has_parts = (found != np.floor(found)).any()
+        grows = (np.diff(found) >= 0).sum() >= _READABLE * (len(found) - 1)
+        return bool(has_parts and grows) and len(self.no_times(name)) == len(some)
 
     def no_numbers(self, name: str) -> tuple[str, Any] | None:
         """A column, half of whose cells are numbers, with the first one that is none."""

@@ -50,6 +50,11 @@ TARGETS = (
 )  # fmt: skip
 _ROW_NUMBERS = ("", "index", "unnamed: 0", "column 1", "row", "no", "번호", "순번")
 _MONTHS, _DAYS = ("month", "mon", "월"), ("day", "dayofmonth", "day of month", "일")
+_LETTERS = {
+    "Q": ("quarter", "qtr", "q", "분기"),
+    "W": ("week", "isoweek", "iso week", "weekofyear", "week of year", "주차", "주"),
+}
+"""Parts of a year, by what comes before their number in a text."""
 _GROUP_NAME = re.compile(r"(?i:^id|[_ ]id|code|코드|번호|[_ ]no)$|[a-z]I[dD]$")
 _MOST_COLUMNS = 3
 """That tell series apart together, if they are guessed."""
@@ -85,6 +90,8 @@ def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
     looked = Columns(table)
     told: list[str] = []
     time = wanted.time
+    if time is not None and looked.has_passed(time):
+        raise UsageError(f"{_passed(looked, time)}, and no times", hint=_as_times(time))
     if time is None:
         taken = {*targets, *inputs, *group}
         time = _guess_time(looked, [name for name in names if name not in taken])
@@ -160,6 +167,11 @@ def _refuse_parts(looked: Columns, chosen: str, others: Sequence[str]) -> None:
         what = f"the time stands in several columns, {listed(parts)}"
         told = [f"CAST({_quoted(name)} AS INT)" for name in parts]
         made = f"make_date({', '.join([*told, '1'][:3])})"
+    elif looked.is_number(chosen) and (parts := _lettered(chosen, others)):
+        letter, part = parts
+        what = f"the time stands in several columns, {listed([chosen, part])}"
+        told = [f"CAST({_quoted(name)} AS INT)" for name in (chosen, part)]
+        made = f"concat({told[0]}, '-{letter}', {told[1]})"
     else:
         return
     raise UsageError(
@@ -167,6 +179,12 @@ def _refuse_parts(looked: Columns, chosen: str, others: Sequence[str]) -> None:
         hint=f'make one column of them: --time stamp --set query="SELECT *, {made} AS stamp '
         f'FROM data"',
     )
+
+
+def _lettered(chosen: str, others: Sequence[str]) -> tuple[str, str] | None:
+    """The column that counts the quarters or weeks of a year, after the letter of them."""
+    found = ((letter, known_in(names, others)) for letter, names in _LETTERS.items())
+    return next(((letter, columns[0]) for letter, columns in found if columns), None)
 
 
 def _quoted(name: str) -> str:
@@ -211,6 +229,8 @@ def _refuse_across(looked: Columns) -> None:
     """Tells how columns that are called times become rows."""
     times = [name for name in looked.names if is_time_text(name) and looked.is_number(name)]
     if len(times) < _FEWEST_ACROSS:
+        times = _years_across(looked)
+    if len(times) < _FEWEST_ACROSS:
         return
     others = [name for name in looked.names if name not in times]
     kept = f" EXCLUDE ({', '.join(map(_quoted, others))})" if others else ""
@@ -221,12 +241,36 @@ def _refuse_across(looked: Columns) -> None:
     )
 
 
+def _years_across(looked: Columns) -> list[str]:
+    """Columns that are called years, one after another."""
+    named = [name for name in looked.names if re.fullmatch(r"1[5-9]\d\d|20\d\d", name)]
+    is_row = np.all(np.diff([int(name) for name in named]) == 1)
+    return [name for name in named if looked.is_number(name)] if is_row else []
+
+
 def _no_times(looked: Columns, names: Sequence[str]) -> str:
     """Why no column is taken for the time."""
+    for name in known_in(TIMES, names):
+        if looked.has_passed(name):
+            return f"{_passed(looked, name)}, and no times ({_as_times(name)})"
     for name in known_in(TIMES, [name for name in names if not looked.is_number(name)]):
         if some := looked.some(name):
             return f"`{name}` holds no times that can be read, such as {some[0]!r:.40}"
     return "no column holds times"
+
+
+def _passed(looked: Columns, name: str) -> str:
+    first, *_, last = looked.some(name)
+    return f"`{name}` holds numbers from {first} to {last} that tell what has passed"
+
+
+def _as_times(name: str) -> str:
+    """How seconds that have passed become times."""
+    made = f"make_timestamp(CAST(round(CAST({_quoted(name)} AS DOUBLE) * 1e6) AS BIGINT))"
+    return (
+        "if they are seconds, make times of them, which begin in 1970: --time stamp --set "
+        f'query="SELECT * EXCLUDE ({_quoted(name)}), {made} AS stamp FROM data"'
+    )
 
 
 def _guess_group(looked: Columns, time: str | None, free: Sequence[str]) -> tuple[str, ...]:

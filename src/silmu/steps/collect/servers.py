@@ -167,7 +167,7 @@ class Answer:
         if len(names) != 1:
             raise UsageError(
                 f"`{self._shown}` has {len(names)} tables: {', '.join(names)}",
-                hint='name the one: query="SELECT * FROM ..."',
+                hint='name the one: --set query="SELECT * FROM ..."',
             )
         return f"SELECT * FROM {connection.dialect.identifier_preparer.quote(names[0])}"
 

@@ -128,8 +128,8 @@ class Labels:
             raise InputError(
                 f"{len(numbers):,} rows have labels that the training split does not have: "
                 f"{_named(sorted(unknown))} (row {_named(map(str, numbers[:5].tolist()), '')})",
-                hint="correct them if they are misspelt, leave these rows out with --query, or "
-                "collect more of them",
+                hint="correct them if they are misspelt, leave these rows out with "
+                "`--set query=...`, or collect more of them",
             )
 
 
@@ -317,7 +317,7 @@ def _of_numbers(column: Any, name: str) -> Labels:
         raise InputError(
             f"`{name}` is {mean:g} in the mean, and differs by {deviation:g} only, which is too "
             "little to be told by numbers of 32 bits",
-            hint=f"subtract {mean:.0f} from it, with --query",
+            hint=f"subtract {mean:.0f} from it, with `--set query=...`",
         )
     return Labels("number", (), (name,), "value", None, (), mean, deviation)
 
@@ -397,7 +397,7 @@ def _refuse_large(name: str, values: NDArray[np.float64]) -> None:
     if len(large):
         raise InputError(
             f"`{name}` holds {values[large[0]]:g}; numbers to be told are at most {LARGEST:g}",
-            hint="divide it by something, or tell its logarithm, with --query",
+            hint="divide it by something, or tell its logarithm, with `--set query=...`",
         )
 
 
@@ -453,7 +453,7 @@ def _refuse_missing(
             raise InputError(
                 f"{len(bad):,} rows have a `{name}` that is missing or cannot be read "
                 f"(row {_named(map(str, numbers[bad[:5]].tolist()), '')})",
-                hint="leave these rows out with --query",
+                hint="leave these rows out with `--set query=...`",
             )
 
 
@@ -468,8 +468,8 @@ def _refuse_few(column: str, names: Sequence[str], counts: Sequence[int]) -> Non
     if few:
         raise InputError(
             f"the training split has fewer than {LEAST} examples of {_named(few)}",
-            hint="correct them if they are misspelt, leave these rows out with --query, collect "
-            "more of them, or take split=stratified",
+            hint="correct them if they are misspelt, leave these rows out with `--set query=...`, "
+            "collect more of them, or take `--set split=stratified`",
         )
 
 

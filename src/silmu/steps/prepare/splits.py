@@ -150,7 +150,7 @@ def split(
         raise InputError(
             f"of {len(sides):,} rows split by {method}, {sizes} are for training, validation and "
             "test; each needs some",
-            hint="collect more rows, raise `validation` and `test`, or take another seed",
+            hint="collect more rows, or raise `--set validation=` and `--set test=`",
         )
     kept = {reason: count for reason, count in left_out.items() if count}
     return Split(sides.astype(np.int8), leaders, method, moved, kept)
@@ -273,7 +273,7 @@ def _group_keys(dataset: Dataset, name: str, found: Keys) -> NDArray[np.uint64]:
     if len(distinct) < 3:
         raise InputError(
             f"`{name}` holds {len(distinct)} different groups; there must be three or more",
-            hint="name another column with --group, or take split=hash",
+            hint="name another column with --group, or take `--set split=hash`",
         )
     numbers = duplicates.keys(value for value in distinct.to_pylist())
     return np.where(places < 0, found.own[found.leaders], numbers[places])
@@ -337,7 +337,7 @@ def _given(dataset: Dataset, name: str) -> tuple[NDArray[np.int8], int]:
         raise InputError(
             f"`{name}` says {value!r} in row {dataset.row_numbers[strange][0]}; "
             f"it may be {', '.join(NAMES)}",
-            hint="correct the column, or take split=hash to have the rows dealt anew",
+            hint="correct the column, or take `--set split=hash` to have the rows dealt anew",
         )
     sides = np.array([*NAMES.values(), OUT], np.int8)[places]
     return sides, int((sides == OUT).sum())

@@ -180,7 +180,7 @@ def plain_cells(column: Any) -> list[Any]:
     except (pa.ArrowException, OverflowError, ValueError) as error:
         raise InputError(
             f"a column of the type {kind} holds what cannot be read: {error}",
-            hint="cast it, or leave such rows out, with --query",
+            hint="cast it, or leave such rows out, with `--set query=...`",
         ) from error
 
 

@@ -121,7 +121,7 @@ def _spelling(view: View, misspelt: list[list[int]]) -> list[Finding]:
                 f"`{names[1]}` ({number(int(view.counts[same[1]]), 'row')}) is one letter from "
                 f"`{names[0]}` ({counts[0]} rows), and may be a slip of it"
             )
-        cure = f"write `{names[0]}` in all of them, if they are one"
+        cure = f"write `{' '.join(names[0].split())}` in all of them, if they are one"
         where = rows[np.isin(codes, same[1:])]
         found.append(view.finding("label spelling", "wrong", what, cure, where))
     return found

@@ -93,8 +93,8 @@ class Sequences:
         seconds = self.step.times(np.array([number], np.int64))
         if self.layout.zone is not None and not self.step.is_civil:
             seconds = zones.civil(seconds, self.layout.zone)
-        unit = "D" if self.step.is_civil else "s"
-        told = np.datetime64(int(seconds[0]), "s").astype(f"datetime64[{unit}]")
+        unit = "D" if self.step.is_civil else "ms" if self.step.unit == "millisecond" else "s"
+        told = np.datetime64(round(seconds[0] * 1000), "ms").astype(f"datetime64[{unit}]")
         return str(told).replace("T", " ")
 
     def named(self, several: Sequence[int]) -> str:
