@@ -205,6 +205,17 @@ def test_two_blocks_that_agree_tell_no_difference() -> None:
     assert told["sentence"].endswith("; two blocks of time tell nothing of chance")
 
 
+def test_a_naive_forecast_in_32_bits_does_not_differ() -> None:
+    moving = history(np.random.default_rng(2).normal(size=90).cumsum() + 50)
+    windows = windows_of(moving, horizon=3)
+    unit = Unit.of([moving], 3, [])
+    naive = simple.naive([moving], 3)
+    above = Said(naive.said(windows).median * (1 + 1e-7))
+    told = judge(windows, above, {"naive": naive}, unit, 0)
+    compared = told[0].against(told[1]["naive"], unit.metric, "naive")
+    assert (compared["difference"], compared["verdict"]) == (0, "no clear difference")
+
+
 def test_what_sums_are_rounded_by_is_no_error() -> None:
     still = history(np.full(60, 5.0))
     windows = windows_of(still, horizon=3)
@@ -626,7 +637,7 @@ def test_newer_rows_are_forecast_from_what_they_have(
     assert set(report.baselines) == {"naive", "seasonal_naive"}
     assert report.look is None
     assert report.details["series"]["series"] == 3
-    assert "1 series are none of the training: west" in report.warnings
+    assert "1 series is none of the training: west" in report.warnings
     assert not any("before the test part" in warning for warning in report.warnings)
     assert (tmp_path / "5-report" / "report.html").is_file()
 

@@ -9,7 +9,8 @@ import numpy as np
 
 import silmu
 from silmu import store
-from silmu.steps.train.shrinking import SHARES, smallest
+from silmu.steps.design import series_lines
+from silmu.steps.design.series_shares import SHARES, smallest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,25 @@ def test_blocks_count_by_their_steps() -> None:
     weights = np.array([50.0, 50.0, 50.0, 0.1])
     assert smallest((0.0, 1.0), losses, weights) == 0
     assert smallest((0.0, 1.0), losses[::-1], weights) == 1
+
+
+def drawn(blocks: int, gain: float) -> float:
+    """Which share is kept of a line that tells one step as 1, where the plain one says 0.
+
+    What comes is noise around a gain: at 0 neither is better, at 1 what was learnt is.
+    """
+    random = np.random.default_rng(3)
+    past, told = np.ones((8 * blocks, 1)), gain + random.normal(size=(8 * blocks, 1))
+    plain, learnt = (np.zeros((1, 1)), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))
+    of = np.repeat(np.arange(blocks), 8)
+    return float(series_lines._drawn(plain, learnt, (past, told), of)[0][0, 0])
+
+
+def test_a_line_is_kept_as_far_as_it_does_clearly_better() -> None:
+    assert drawn(blocks=30, gain=0.0) == 0
+    assert drawn(blocks=30, gain=1.0) > 0.5
+
+
+def test_of_few_blocks_a_line_is_kept_by_half() -> None:
+    assert drawn(blocks=4, gain=0.0) == 0.5
+    assert drawn(blocks=1, gain=0.0) == 0.5

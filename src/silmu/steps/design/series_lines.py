@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from silmu.steps.design.series_shares import SHARES, smallest
 from silmu.steps.prepare.series import features, processor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from silmu.runtime.series.windows import Panel
     from silmu.steps.prepare.prepared import Prepared
     from silmu.steps.prepare.series import SeriesFeatures
+
+    Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 MOST = 20_000
 """Windows of the training part that are looked at, and of the validation part, spread over all."""
@@ -42,6 +45,10 @@ one that ends is worse than none."""
 SMOOTHED = 24
 """To either side of a step a season is smoothed over one step of so many."""
 
+FEW, HALFWAY = 6, 0.5
+"""Of fewer blocks of time the mean of a plain forecast and a learnt one is taken, or more of it:
+such means are hard to beat (Bates & Granger 1969, https://doi.org/10.1057/jors.1969.103)."""
+
 FARTHEST = 10.0
 """Values to be told count as so many deviations of their window at most."""
 
@@ -55,27 +62,52 @@ def line(
         prepared: whose training part is learnt, and whose validation part decides how strongly.
         start: weights of a forecast by all seasons; others are drawn to them, to those of smoothed
             seasons, or to those of the last season or value, with their drift or without. They stay
-            where no others do better.
+            where no others do clearly better.
     """
-    processor, train = processor_of(prepared), features(prepared, "train")
+    processor = processor_of(prepared)
+    train, validation = (features(prepared, one) for one in ("train", "validation"))
     panel = processor.panel(train.tracks)
-    past, told = _windows(processor, panel, train)
+    past, told = _windows(processor, panel, train, _some(train))
     whole = np.isfinite(told).all(axis=1)
-    judged = _windows(processor, panel, features(prepared, "validation"))
+    some = _some(validation)
+    judged = _windows(processor, panel, validation, some)
     seasons = start.astype(np.float64)
+    simple = [seasons, *_smoothed(seasons, processor.season), *_repeated(processor)]
+
+    def best(lines: Iterable[Line]) -> Line:
+        return min(lines, key=lambda one: _error(*one, *judged))
+
+    plain = best((one, np.zeros(len(one))) for one in simple)
     level, drifting = (
-        min(
-            (one for naive in begun for one in _lines(past[whole], told[whole], naive)),
-            key=lambda one: _error(*one, *judged),
-        )
-        for begun in (
-            [seasons, *_smoothed(seasons, processor.season), *_repeated(processor)],
-            _drifting(processor),
-        )
+        best(one for naive in begun for one in _lines(past[whole], told[whole], naive))
+        for begun in (simple, _drifting(processor))
     )
     clear = _error(*drifting, *judged) < DRIFTING * _error(*level, *judged)
-    best = drifting if clear else level
-    return best[0].astype(np.float32), best[1].astype(np.float32)
+    blocks = validation.blocks(some, processor.prediction_length)
+    weight, shift = _drawn(plain, drifting if clear else level, judged, blocks)
+    return weight.astype(np.float32), shift.astype(np.float32)
+
+
+def _drawn(
+    plain: Line,
+    learnt: Line,
+    judged: tuple[NDArray[np.float64], NDArray[np.float64]],
+    blocks: NDArray[np.int64],
+) -> Line:
+    """A line between a plain forecast and what was learnt: as plain as does not do clearly worse.
+
+    Of few blocks of time little is clear; there it is no plainer than the mean of both.
+    """
+    past, told = judged
+    names = [name for name in np.unique(blocks) if np.isfinite(told[blocks == name]).any()]
+    lines = [(plain[0] + share * (learnt[0] - plain[0]), share * learnt[1]) for share in SHARES]
+    losses = [
+        [_error(*one, past[blocks == name], told[blocks == name]) for name in names]
+        for one in lines
+    ]
+    counts = [float(np.isfinite(told[blocks == name]).sum()) for name in names]
+    share = smallest(SHARES, np.array(losses), np.array(counts))
+    return lines[SHARES.index(max(share, HALFWAY) if len(names) < FEW else share)]
 
 
 def _repeated(processor: SeriesProcessor) -> list[NDArray[np.float64]]:
@@ -142,12 +174,15 @@ def _lines(
         yield start + found[:-1].T, found[-1]
 
 
+def _some(part: SeriesFeatures) -> NDArray[np.int64]:
+    every = part.windows
+    return np.asarray(every[:: -(-len(every) // MOST)])
+
+
 def _windows(
-    processor: SeriesProcessor, panel: Panel, part: SeriesFeatures
+    processor: SeriesProcessor, panel: Panel, part: SeriesFeatures, some: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(windows, context) and (windows, steps), normalised, NaN where nothing was observed."""
-    every = part.windows
-    some = np.asarray(every[:: -(-len(every) // MOST)])
     past = np.empty((len(some), processor.context_length))
     told = np.empty((len(some), processor.prediction_length))
     for start in range(0, len(some), AT_ONCE):

@@ -22,6 +22,11 @@ DIFFERENT = 10.0
 """Where the sizes of series differ by more than this factor, scaled errors count."""
 
 
+ROUNDED = 1e-4
+"""The share of an error that is no difference: forecasts of 32 bits, whose errors are a thousandth
+of what is forecast, differ by as much."""
+
+
 @final
 @dataclass(frozen=True)
 class Unit:
@@ -81,10 +86,12 @@ class Judged:
     def against(self, other: Judged, metric: str, name: str) -> dict[str, Any]:
         """The paired difference to another, as `comparison` of metrics.json has it."""
         sign = -1 if metric in LOWER_IS_BETTER else 1
-        once = measure(self.totals)[metric] - measure(other.totals)[metric]
+        own, others = (float(measure(one.totals)[metric]) for one in (self, other))
         again = measure(self.drawn)[metric] - measure(other.drawn)[metric]
-        difference = sign * float(once)
+        difference = sign * (own - others)
         low, high = self.blocks.interval(difference, sign * again)
+        if max(-low, high) < ROUNDED * max(abs(own), abs(others)):
+            difference = low = high = 0.0
         units = self.blocks.count
         return concluded(metric, difference, low, high, name=name, title=other.title, units=units)
 
