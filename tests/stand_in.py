@@ -42,6 +42,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
     return seconds
 
 
+def measurings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The model of each measuring that is still to come."""
+    found: list[str] = []
+    models = _measured._models
+
+    def noted(model: Model) -> Any:
+        found.append(model.name_or_path)
+        return models(model)
+
+    monkeypatch.setattr(_measured, "_models", noted)
+    return found
+
+
 def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """An install with OpenVINO, in whose place ONNX Runtime computes, a little off."""
     version = extras.version

@@ -125,6 +125,31 @@ def test_what_an_engine_cannot_do_is_left_out(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.usefixtures("two", "clock")
+def test_what_computes_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stand_in.DRIFT, "bf16", np.nan)
+    pipe = auto(max_drift=0.005)
+    assert chosen(pipe) == (OV, "fp32")
+    assert "numbers that are none" in pipe.model.measured.left_out["openvino bf16"]
+    assert len(pipe.model.measured) == 4
+
+
+@pytest.mark.usefixtures("only_one", "clock")
+def test_of_a_decoder_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = _measured._outputs
+
+    def broken(model: Model, ids: list[int]) -> list[NDArray[Any]]:
+        found = outputs(model, ids)
+        if model.precision == "q8":
+            found[-1][0, 0] = np.inf
+        return found
+
+    monkeypatch.setattr(_measured, "_outputs", broken)
+    pipe = auto(MODELS / "gpt2-lm", "text-generation", max_drift=1)
+    assert chosen(pipe) == (ORT, "fp32")
+    assert [*pipe.model.measured.left_out] == ["onnxruntime q8"]
+
+
+@pytest.mark.usefixtures("two", "clock")
 def test_it_can_be_read_and_pinned() -> None:
     pipe = auto(max_drift=1)
     engine, dtype = chosen(pipe)
@@ -174,16 +199,7 @@ def test_nothing_is_measured_unasked(
 
 @pytest.fixture
 def measurings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The model of each measuring."""
-    found: list[str] = []
-    models = _measured._models
-
-    def noted(model: Model) -> Any:
-        found.append(model.name_or_path)
-        return models(model)
-
-    monkeypatch.setattr(_measured, "_models", noted)
-    return found
+    return stand_in.measurings(monkeypatch)
 
 
 @pytest.mark.usefixtures("two", "clock")

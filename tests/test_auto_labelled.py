@@ -41,16 +41,7 @@ def _two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def measurings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The model of each measuring."""
-    found: list[str] = []
-    models = _measured._models
-
-    def noted(model: Model) -> Any:
-        found.append(model.name_or_path)
-        return models(model)
-
-    monkeypatch.setattr(_measured, "_models", noted)
-    return found
+    return stand_in.measurings(monkeypatch)
 
 
 def auto(
@@ -258,6 +249,30 @@ def test_of_many_rows_some_are_asked(caplog: pytest.LogCaptureFixture) -> None:
     assert numbers[-1] > 5290
     assert gaps.min() >= 4
     assert gaps.max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "rows"),
+    [
+        ("bert-sequence", "text-classification", ROWS[:1]),
+        (
+            "bert-sequence-multilabel",
+            "text-classification",
+            [{"text": "Fine.", "label": ["music"]}],
+        ),
+        ("bert-sequence-one-label", "text-classification", [{"text": "Fine.", "label": 1.5}]),
+        (
+            "bert-qa",
+            "question-answering",
+            [{"question": "Where?", "context": "At sea.", "answers": "sea"}],
+        ),
+    ],
+)
+def test_nan_of_a_frame_is_no_truth(name: str, task: str, rows: list[Any]) -> None:
+    target = [*rows[0]][-1]
+    pipe = silmu.pipeline(task, MODELS / name)
+    read = _truth.read([*rows, {**rows[0], target: float("nan")}], pipe)
+    assert len(read.inputs) == len(read.truth) == 1
 
 
 def test_rows_without_truth_are_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -731,13 +731,32 @@ def test_an_output_is_whole_or_not_there(
 ) -> None:
     data = write_csv(tmp_path / "a.csv", [["text"], ["fine"]])
     output = tmp_path / "b.csv"
-    output.write_text("as it was")
+    before = "text,prediction,score,error\nas it was,,,\n"
+    output.write_text(before)
     monkeypatch.setenv("SILMU_FAILPOINT", "write:2+:ENOSPC")  # the first only says who writes
     done = run("use", SEQUENCE, "--data", data, "--output", output)
-    assert (done.code, done.out, output.read_text()) == (2, "", "as it was")
+    assert (done.code, done.out, output.read_text()) == (2, "", before)
     assert "No space left" in done.err
     monkeypatch.delenv("SILMU_FAILPOINT")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".json", ".json.gz"])
+def test_only_answers_are_written_over(run: Run, tmp_path: Path, ending: str) -> None:
+    data = write_csv(tmp_path / "a.csv", [["text"], ["fine"]])
+    output = tmp_path / f"b{ending}"
+    command = ("use", SEQUENCE, "--data", data, "--output", output)
+    others = (b"text,label\nmine,1\n", b'{"text": "mine"}\n', b'[\n{"text": "mine"}\n]\n', b"\x1f")
+    for other in others:
+        output.write_bytes(other)
+        done = run(*command)
+        assert (done.code, done.out, output.read_bytes()) == (2, "", other)
+        assert f"`{output}` is already there, and holds no answers" in done.err
+    output.write_bytes(b"")
+    assert run(*command).code == 0
+    answers = output.read_bytes()
+    assert run(*command).code == 0
+    assert output.read_bytes() == answers != b""
 
 
 # ── pull ───────────────────────────────────────────────────────────────────────────────────────
@@ -843,7 +862,7 @@ def test_a_task_tells_what_can_be_set(run: Run) -> None:
         "name": "budget",
         "default": "None",
         "type": "str | None",
-        "about": "How long training may take, such as `90s`, `10m` or `2h`; all trials of a search "
+        "about": "How long the steps of training may take, such as `10m`; all trials of a search "
         "together.",
     }
     assert {"labels", "epochs", "seed"} <= set(settings)

@@ -144,3 +144,15 @@ def test_a_work_that_fails_is_no_longer_told_of() -> None:
     with pytest.raises(KeyboardInterrupt), Progress(stream=io.StringIO()).busy("fitting"):
         raise KeyboardInterrupt
     assert not [one for one in threading.enumerate() if one.name == "silmu-progress"]
+
+
+def test_nor_one_that_is_interrupted_as_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.threading, "Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt), Progress(stream=io.StringIO()).busy("fitting"):
+        pass
+    assert not [one for one in threading.enumerate() if one.name == "silmu-progress"]

@@ -525,3 +525,31 @@ def test_trajectories(tmp_path: Path) -> None:
     wide = of_transformers(tmp_path / "wide", "series-transformer-plain", stretched)(columns)
     away = np.array(wide["quantiles"]["0.9"]) - wide["quantiles"]["0.5"]
     assert np.allclose(away, 2 * (quantiles[8] - quantiles[4]), rtol=1e-4)
+
+
+MINUTES = [1_700_000_040 + 60 * n for n in range(33)]
+NUMBERED: dict[str, list[Any]] = {
+    "years": [1980 + n for n in range(33)],
+    "months": [100 * (2020 + n // 12) + n % 12 + 1 for n in range(33)],
+    "seconds": MINUTES,
+    "milliseconds": [1000 * one for one in MINUTES],
+    "nanoseconds": [10**9 * one for one in MINUTES],
+    "days": [str(np.datetime64("2024-01-01") + n) for n in range(33)],
+    "days of digits": [20240101 + n for n in range(31)],
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize("form", [None, str])
+def test_times_are_told_as_the_training_had_them(name: str, form: Any, tmp_path: Path) -> None:
+    times = NUMBERED[name]
+    given = {"when": times[:30] if form is None else [str(one) for one in times[:30]]}
+    given["sold"] = [float(10 + n % 7) for n in range(30)]
+    layout = Layout(time="when", target=("sold",))
+    own = series_models.fitted(given, layout)
+    pipe = silmu.pipeline(model=series_models.write(tmp_path / "model", own))
+    found = pipe(given)["time"]
+    if name == "days of digits":
+        assert found == ["2024-01-31", "2024-02-01", "2024-02-02"]
+    else:
+        assert found == times[30:]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import series_models
+import silmu
 from silmu.errors import (
     InputError,
     InvalidModelError,
@@ -377,9 +378,29 @@ def test_what_is_fitted_is_kept(tmp_path: Path) -> None:
     folder = Folder(tmp_path, "model")
     assert SeriesProcessor.open(folder) == own
     values = json.loads(own.to_bytes())
-    (tmp_path / "processor.json").write_text(json.dumps({**values, "format": 2}))
-    with pytest.raises(UnsupportedModelError, match="has format 2; this silmu reads 1"):
+    (tmp_path / "processor.json").write_text(json.dumps({**values, "format": 3}))
+    with pytest.raises(UnsupportedModelError, match="has format 3; this silmu reads 2"):
         SeriesProcessor.open(folder)
+    del values["floor"]
+    (tmp_path / "processor.json").write_text(json.dumps({**values, "format": 1}))
+    assert SeriesProcessor.open(folder) == replace(own, floor=None)
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1.0])
+def test_counts_are_told_no_lower_than_nought(tmp_path: Path, lowest: float) -> None:
+    counts = [lowest if i % 3 else float(i % 7) for i in range(40)]
+    own = series_models.fitted({**rows(), "sold": counts}, LAYOUT, prediction_length=2)
+    assert own.floor == (0 if lowest == 0 else None)
+    name = series_models.write(tmp_path / "model", own.with_outcome([40.0] * 9))
+    pipe = silmu.pipeline("time-series-forecasting", name)
+    for length in (2, 7):
+        told = pipe([0, 3, 0, 1, 0, 0, 2, 0], prediction_length=length)
+        least = min(map(min, (told["mean"], *told["quantiles"].values())))
+        assert least == 0 if lowest == 0 else least < 0
+        assert told["quantiles"]["0.9"][-1] > 2
+        # A history that is below it says that values can be.
+        told = pipe([0, 3, 0, -1, 0, 0, 2, 0], prediction_length=length)
+        assert min(told["quantiles"]["0.1"]) < 0
 
 
 @pytest.mark.parametrize(
@@ -467,3 +488,19 @@ def test_quantiles_of_t_distributions() -> None:
     assert np.allclose(found[:, 0], [one, two], rtol=1e-8, atol=1e-8)
     normal = student.quantiles(DECILES, np.array(1e12))
     assert np.allclose(normal[8], 1.2815515655446004)
+
+
+@pytest.mark.parametrize(("aggregate", "first"), [("sum", 240.0), ("mean", 10.0), ("last", 10.0)])
+def test_rows_that_share_a_step_are_told(
+    aggregate: Any, first: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = series_models.fitted(rows(), replace(LAYOUT, aggregate=aggregate))
+    own.series(rows(20))
+    assert not caplog.text
+    hours = [f"{day} {hour:02}:00" for day in DAYS[:10] for hour in range(24)]
+    [one] = own.series({"day": hours, "sold": [10.0] * 240})
+    assert one.values.tolist() == [first] * 10
+    said = {"sum": "sum", "mean": "mean", "last": "last one"}[aggregate]
+    assert f"240 rows fall into 10 steps of 1 day, 24 in each on average, and their {said} is" in (
+        caplog.text
+    )

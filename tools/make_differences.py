@@ -73,13 +73,19 @@ BESIDES = {
         'are the quickest within a bound; left out it is fp32. `torch_dtype="auto"` is fp32 too, '
         "and measures nothing: in 4.57 both are the precision in which the weights are stored",
         "a model that is in the cache is used without asking the hub for a newer one",
+        "`pipe.task` is the task's own name, such as `text-classification`; 4.57 keeps an alias "
+        "that was given, such as `sentiment-analysis`",
+        "`pipe.save_pretrained` writes to a folder that is empty or not there yet; 4.57 writes "
+        "over what is there",
+        "a tokenizer gives lists and numpy arrays, has no `add_tokens`, and is saved by the "
+        "pipeline, together with the model",
         "a folder whose files disagree is refused: a tokenizer with more tokens than the model has "
         "embeddings, labels that are not as many as `num_labels`, layers that config.json omits",
     ],
     TOPICS["text-generation"]: [
         "through OpenVINO in bf16 and q8, which nobody gets unasked, prompts that are continued "
-        "together are answered as alone but, where the threads do not divide the model's heads of "
-        "keys, for near ties",
+        "together are answered as alone but, where the number of threads does not divide that of "
+        "the model's key-value heads, for near ties",
         "`exponential_decay_length_penalty` leaves an end forbidden that `min_new_tokens` or "
         "another setting forbids, as in transformers 5; in 4.57 its score is no number, and it is "
         "taken",

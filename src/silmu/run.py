@@ -505,7 +505,7 @@ def _task_name(task: str | Path | None, given: Mapping[str, Any]) -> str:
     try:
         return registry.canonical_task(str(named))
     except UnknownTaskError:
-        if not (os.sep in str(named) or Path(named).exists()):
+        if not ({os.sep, "/"} & {*str(named)} or Path(named).exists()):
             raise
         there = "holds no run.toml" if Path(named).is_dir() else "is no folder"
         raise UsageError(

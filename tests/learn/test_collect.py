@@ -128,6 +128,12 @@ def sources(folder: Path) -> Iterator[tuple[str, Any]]:
         "a.json": json.dumps(ROWS).encode(),
         "indented.json": json.dumps(ROWS, indent=2, ensure_ascii=False).encode("utf-8-sig"),
         "no-ending": json.dumps(ROWS).encode("utf-16"),
+        "columns.json": json.dumps(
+            {name: [row[name] for row in ROWS] for name in ROWS[0]}
+        ).encode(),
+        "under-a-name.json": json.dumps({"version": 1, "data": ROWS}, indent=1).encode(),
+        "of-pandas.json": str(frame.to_json()).encode(),
+        "of-pandas-split.json": str(frame.to_json(orient="split")).encode(),
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)
@@ -655,6 +661,29 @@ def test_rows_of_json_lines_that_are_broken_are_dropped(run: Collect, tmp_path: 
         "it holds half a character (a lone surrogate)": (7,),
         "`label` is missing": (12,),
     }
+
+
+ONE_OBJECT = [
+    ('{"text": "a", "label": "x"}', [{"text": "a", "label": "x"}]),
+    ('{"text": "a", "of": [{"b": 1}]}', [{"text": "a", "of": '[{"b": 1}]'}]),
+    ('{"text": ["a", "b"],\n "label": ["x", null]}', [{"text": "a", "label": "x"}]),
+]
+
+
+@pytest.mark.parametrize(("text", "rows"), ONE_OBJECT)
+def test_one_object_is_a_row_or_a_table(
+    run: Collect, tmp_path: Path, text: str, rows: list[Any]
+) -> None:
+    (tmp_path / "a.json").write_text(text)
+    assert content(run(tmp_path / "a.json", target=[*rows[0]][1])) == rows
+
+
+def test_an_object_that_is_no_table_is_refused_with_what_would_be_one(
+    run: Collect, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{\n"text": ["a", "b"],\n"label": ["x"]\n}')
+    with pytest.raises(InputError, match=r"(?s)neither an array.*as columns of one length"):
+        run(tmp_path / "a.json")
 
 
 def test_nothing_left_is_an_error_that_says_why(run: Collect, tmp_path: Path) -> None:

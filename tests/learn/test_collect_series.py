@@ -268,6 +268,40 @@ def test_years_across_become_rows_by_the_query_that_is_told(tmp_path: Path) -> N
     assert (read.step.to_text(), [one.name for one in read.series]) == ("Y", ["Aruba", "Chad"])
 
 
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+
+@pytest.mark.parametrize("form", [str, str.title, lambda name: f"{name.title()}."])
+def test_months_across_become_rows_by_the_query_that_is_told(form: Any, tmp_path: Path) -> None:
+    table: dict[str, list[Any]] = {"YEAR": [1950.0 + n for n in range(6)]} | {
+        form(name): [20.0 + n + i / 12 for n in range(6)] for i, name in enumerate(MONTHS)
+    }
+    with pytest.raises(
+        UsageError, match=r"stand in the names of columns, .* and 10 more"
+    ) as raised:
+        gathered(table, tmp_path)
+    query = str(raised.value.hint).partition('query="')[2].rpartition('"')[0].replace('\\"', '"')
+    read = series.read(gathered(table, tmp_path, query=query, time="time", target="value"))
+    [one] = read.series
+    assert (read.step.to_text(), len(one)) == ("M", 72)
+    assert one.values[:3].tolist() == pytest.approx([20, 20 + 1 / 12, 20 + 2 / 12])
+    # Eleven of them are series of a year each, and nobody knows better.
+    del table[form("DEC")]
+    assert len(gathered(table, tmp_path).roles.target) == 11
+
+
+def test_a_month_with_two_digits_is_told_to_be_two_things(tmp_path: Path) -> None:
+    days = [f"{name.title()}-{year}" for year in (23, 24) for name in MONTHS]
+    table: dict[str, list[Any]] = {"date": days, "sold": wave(24)}
+    with pytest.raises(
+        UsageError, match=r"such as 'Jan-23', which may be a year or a day"
+    ) as raised:
+        gathered(table, tmp_path)
+    query = str(raised.value.hint).partition('query="')[2].rpartition('"')[0].replace('\\"', '"')
+    read = series.read(gathered(table, tmp_path, query=query, time="stamp", target="sold"))
+    assert (read.step.to_text(), len(read.series[0])) == ("M", 24)
+
+
 # ── what is kept, and what was found ───────────────────────────────────────────────────────────
 
 

@@ -39,6 +39,7 @@ SINGLE: list[tuple[Any, tuple[str, ...]]] = [
     (pa.array(["b", "a"] * 2).dictionary_encode(), ("a", "b")),
     (["007", "011"] * 2, ("007", "011")),
     (["nan", "inf"] * 2, ("inf", "nan")),
+    ([" p", "q", "p", "q "], ("p", "q")),
 ]
 
 
@@ -60,6 +61,8 @@ MULTIPLE: list[tuple[Any, tuple[str, ...], list[list[int]]]] = [
     (["a,b", "b,c", "c", "a", "b"], ("a", "b", "c"), [[1, 1, 0], [0, 1, 1]]),
     ([["x"], ["y", "x"], [], ["y"]], ("x", "y"), [[1, 0], [1, 1], [0, 0], [0, 1]]),
     ([[1, 2], [2], [10, 1], [10]], ("1", "2", "10"), [[1, 1, 0], [0, 1, 0], [1, 0, 1]]),
+    (["p, q", "q", "p", " q , p", "r", "r"], ("p", "q", "r"), [[1, 1, 0], [0, 1, 0], [1, 0, 0]]),
+    ([["p", " q"], ["q "], [" "], ["p"]], ("p", "q"), [[1, 1], [0, 1], [0, 0], [1, 0]]),
 ]
 
 
@@ -121,6 +124,32 @@ def test_numbers() -> None:
     assert told.tolist() == values
 
 
+WRITTEN: list[tuple[list[str], tuple[str, str], list[float]]] = [
+    (["1198,33", "85,5", "1.200", " -3"], (",", ""), [1198.33, 85.5, 1200, -3]),
+    (["1 198,33 €", "85,50 €", "7 €"], (",", "€"), [1198.33, 85.5, 7]),
+    (["$1,200.50", "$85", "$0.5"], (".", "$"), [1200.5, 85, 0.5]),
+    (["1,200", "3,400", "12"], (".", ""), [1200, 3400, 12]),
+]
+
+
+@pytest.mark.parametrize(("values", "written", "numbers"), WRITTEN)
+def test_numbers_are_read_as_those_of_inputs_are(
+    values: list[str], written: tuple[str, str], numbers: list[float], caplog: Any
+) -> None:
+    with caplog.at_level(logging.WARNING, "silmu"):
+        found = fitted(values, "number")
+    assert found.written == (written,)
+    assert found.encode(pa.table({"label": values})).tolist() == pytest.approx(numbers)
+    # Rows that alone could be read otherwise are read as the training was.
+    if written == (",", ""):
+        assert found.encode(pa.table({"label": ["1,200"]})).tolist() == pytest.approx([1.2])
+    assert ("`label` is read as numbers with" in caplog.text) == (written != (".", ""))
+    several = pa.table({"a": values, "b": [str(n) for n in range(len(values))]})
+    both = fit(several, ["a", "b"], "numbers")
+    assert both.written == (written, (".", ""))
+    assert both.encode(several)[:, 0].tolist() == pytest.approx(numbers)
+
+
 REFUSED: list[tuple[Any, str, str]] = [
     (["a"] * 5, "auto", "only the label 'a'"),
     (["a", "a", "b"], "auto", "fewer than 2 examples of 'b'"),
@@ -129,7 +158,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     (["a", None, "b"], "auto", "1 rows have no `label`"),
     ([1.5] * 9, "number", "has the same"),
     ([1.0, 2.0, float("nan")], "number", "no finite number"),
-    (["1,5", "2,5"], "number", "not a number"),
+    (["1,5", "2,5", "two"], "number", "'two', which is not a number"),
+    (["1,5", "007"], "number", "'007', which is not a number"),
     ([f"a text of its own, {number}" for number in range(100)], "auto", "too many for labels"),
     ([{"a": 1}] * 4, "auto", "cannot be a label"),
     ([b"a", b"b"] * 2, "auto", "cannot be a label"),
@@ -155,7 +185,8 @@ def test_labels_that_training_has_not_are_refused_with_their_rows() -> None:
 def test_labels_go_through_json() -> None:
     import json
 
-    for found in (fitted(["a;b", "a", "b"] * 2), fitted([n / 3 for n in range(30)])):
+    commas = fitted(["1,5", "2,5"], "number")
+    for found in (fitted(["a;b", "a", "b"] * 2), fitted([n / 3 for n in range(30)]), commas):
         assert Labels.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 

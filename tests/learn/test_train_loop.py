@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from train_child import Reader, Sequences, digest, training
 
+import silmu
 from silmu import store
 from silmu.errors import Interrupted, StoreError, TrainingError, UsageError
 from silmu.steps import train as step
@@ -32,6 +33,7 @@ from silmu.steps.train.checkpoints import Checkpoints, State
 from silmu.steps.train.loop import fit
 from silmu.steps.train.optimizers import Average, Optimizer, prepare_gradients, share
 from silmu.steps.train.progress import Progress
+from silmu.steps.train.provenance import versions
 from silmu.steps.train.ranks import Ranks
 
 QUIET = Progress(quiet=True)
@@ -554,6 +556,9 @@ def test_other_versions_are_said_and_gone_on_with(tmp_path: Path, caplog: Any) -
     later = Checkpoints(tmp_path, {"data": "a", "versions": {"torch": "3.0"}}, 1)
     assert later.newest() == "step-00000001"
     assert "torch was 2.0, is 3.0; the weights may not be" in caplog.text
+    caplog.clear()
+    assert Checkpoints(tmp_path, {**made_by, "versions": versions()}, 1).newest() == later.newest()
+    assert f"silmu was unknown, is {silmu.__version__}; torch was 2.0" in caplog.text
     with pytest.raises(UsageError, match="data was a, is b"):
         Checkpoints(tmp_path, {"data": "b", "versions": {}}, 1).newest()
 

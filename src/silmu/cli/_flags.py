@@ -26,7 +26,11 @@ FLAGS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "auto, a kind of network, a model to go on from (its folder or hub id), or probe",
     },
-    "--budget": {"metavar": "TIME", "help": "how long training may take, such as 10m"},
+    "--budget": {
+        "metavar": "TIME",
+        "help": "how long the steps of training may take, such as 10m; what is measured before, "
+        "and judged after them, comes on top",
+    },
     "--search": {
         "metavar": "N",
         "type": int,

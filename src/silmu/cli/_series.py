@@ -108,24 +108,12 @@ class Series(Asked):
 
 
 @final
-class _Forecast(Block):
+class _Forecast(Listed):
     """Some steps of forecasts."""
 
     def __init__(self, steps: list[tuple[Row, dict[str, float]]]) -> None:
-        self._rows = [row for row, _ in steps]
+        super().__init__([row for row, _ in steps])
         self.told = [told for _, told in steps]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def values(self, column: str) -> list[Any]:
-        return [row.get(column) for row in self._rows]
-
-    def rows(self) -> list[Row]:
-        return self._rows
-
-    def table(self) -> Any:
-        return Listed(self._rows).table()
 
 
 @final

@@ -42,7 +42,11 @@ A cell that looks like none of the training is told in `flags`, beside the answe
 refuses its row instead, and odd=impute takes it for missing.
 
 Files are .csv, .tsv, .jsonl, .json or .parquet, the first three also packed as .gz; they may be
-larger than memory. What was killed goes on where it was when the same command is given again.
+larger than memory. What was killed goes on where it was when the same command is given again. Only
+a file of answers is written over: any other that is there is left, and the command refused.
+
+A CSV keeps its separator, and the mark at its beginning if it has one; numbers of answers have a
+decimal point, and letters are UTF-8 with that mark where the file was CP949, which Excel reads.
 
 --dtype auto measures once what this machine can do, and takes the quickest that stays near fp32;
 -v shows what was measured, and `--set engine=openvino --dtype bf16` names a choice. How near is
@@ -250,7 +254,7 @@ def _print(args: argparse.Namespace, answers: Iterator[tuple[Any, Any, Any]], as
 
 def _score(args: argparse.Namespace, asked: Asked, source: Source) -> int:
     import silmu
-    from silmu.cli import _outputs, _scoring
+    from silmu.cli import _existing, _outputs, _scoring
     from silmu.cli._cells import cells_of
     from silmu.cli._progress import Progress
 
@@ -264,6 +268,7 @@ def _score(args: argparse.Namespace, asked: Asked, source: Source) -> int:
     own = {*asked.reads} & {*source.names(_scoring.TABLE_GROUP)}
     cells = cells.beside(own)
     source.reserve(cells.columns)
+    _existing.check(path, cells.columns)
     asked.expect(source)
     source = asked.seen(source)
     size = asked.rows_at_once(len(first))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final, overload
 import numpy as np
 
 from silmu import extras, graphs, store
-from silmu.errors import SilmuError
+from silmu.errors import InvalidModelError, SilmuError
 from silmu.pipelines._model import Model
 from silmu.runtime import session
 
@@ -147,15 +147,21 @@ def measure(
         f" and {len(labelled.inputs):,} labelled rows" if labelled else "",
         ", ".join(f"{one.engine} {one.precision}" for one in models),
     )
-    seconds, drift = _compared(models, rows)
-    found: list[dict[str, Any]] = [
-        {"engine": one.engine, "dtype": one.precision, "seconds": took, "drift": off}
-        for one, took, off in zip(models, seconds, drift, strict=True)
-    ]
-    record: dict[str, Any] = {"found": found, "left_out": left_out}
-    if labelled is not None and ask is not None:
-        for one, of_model in zip(found, models, strict=True):
-            one["score"] = labelled.score(ask(of_model))
+    record: dict[str, Any] = {"found": [], "left_out": left_out}
+    for one, took, off in zip(models, *_compared(models, rows), strict=True):
+        told = {"engine": one.engine, "dtype": one.precision, "seconds": took, "drift": off}
+        try:
+            if off is None:
+                raise InvalidModelError("it computes numbers that are none")
+            if labelled is not None and ask is not None:
+                told["score"] = labelled.score(ask(one))
+        except InvalidModelError as error:
+            if one is models[0]:
+                raise
+            left_out[f"{one.engine} {one.precision}"] = error.message
+        else:
+            record["found"].append(told)
+    if labelled is not None:
         record |= {"metric": labelled.metric, "rows": len(labelled.inputs)}
     with store.new_folder(cached, meta=meta, exist_ok=True) as writer:
         writer.write(RECORD, json.dumps(record).encode())
@@ -163,20 +169,35 @@ def measure(
     return Measured(**record)
 
 
-def _compared(models: list[Model], rows: list[list[int]]) -> tuple[list[float], list[float]]:
-    """How long each takes a row, and how far it is from the first."""
-    seconds, drift = np.full((len(models), len(rows)), np.inf), np.zeros(len(models))
+def _compared(models: list[Model], rows: list[list[int]]) -> tuple[list[float], list[float | None]]:
+    """How long each takes a row, and how far it is from the first; None where it gives no number.
+
+    Raises:
+        InvalidModelError: the first gives none.
+    """
+    seconds = np.full((len(models), len(rows)), np.inf)
+    drift: list[float | None] = [0.0 for _ in models]
     for i, row in enumerate(rows):
         for _ in range(ROUNDS):
             expected: NDArray[np.float64] | None = None
             for j, one in enumerate(models):
+                if (most := drift[j]) is None:
+                    continue
                 start = time.perf_counter()
-                outputs = _outputs(one, row)
+                try:
+                    outputs = _outputs(one, row)
+                except InvalidModelError:
+                    if not j:
+                        raise
+                    drift[j] = None
+                    continue
                 seconds[j, i] = min(seconds[j, i], time.perf_counter() - start)
-                scores = _scores(one, outputs)
-                expected = scores if expected is None else expected
-                drift[j] = max(drift[j], _distance(one.head, scores, expected))
-    return seconds.mean(axis=1).tolist(), drift.tolist()
+                with np.errstate(invalid="ignore"):  # of what is no number
+                    scores = _scores(one, outputs)
+                    expected = scores if expected is None else expected
+                    off = 0.0 if scores is expected else _distance(one.head, scores, expected)
+                drift[j] = max(most, off) if np.isfinite(off) else None
+    return seconds.mean(axis=1).tolist(), drift
 
 
 def _models(model: Model) -> tuple[list[Model], dict[str, str]]:
@@ -242,6 +263,4 @@ def _scores(model: Model, outputs: list[NDArray[Any]]) -> NDArray[np.float64]:
 def _distance(head: str, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     if head != "feature-extraction":
         return float(np.abs(one - other).max())
-    if one is other:
-        return 0.0
     return float(1 - one @ other / max(np.linalg.norm(one) * np.linalg.norm(other), 1e-30))

@@ -198,17 +198,20 @@ def _listed(first: Row) -> str:
 def _truth(values: list[Any], kind: str, pipe: Pipeline, what: str) -> tuple[Any, list[bool]]:
     """The truth of the rows that have one, and which have."""
     if kind == "number":
-        numbers, strange = cells.numbers(values)
+        schema = Schema.open(pipe.model.folder)
+        told = schema.targets if schema else ()
+        written = told[0].written if told else (".", "")
+        numbers, strange = cells.numbers(values, *written)
         if strange.any():
             raise InputError(f"{what} holds {values[int(strange.argmax())]!r:.80}, no number")
         finite = np.isfinite(numbers)
         return numbers[finite], finite.tolist()
-    known = [value is not None for value in values]
+    known = [value is not None and value == value for value in values]
     if kind == "answers":
-        known = [value is not None and value != "" for value in values]
+        known = [is_there and value != "" for is_there, value in zip(known, values, strict=True)]
         return [_texts_of_answers(one) for one in _those(values, known)], known
     labels = pipe.model.config.id2label
-    place = {label: i for i, label in labels.items()}
+    place = {label.strip(): i for i, label in labels.items()}
     if kind == "multiple":
         found = np.zeros((sum(known), len(labels)), bool)
         for row, value in zip(found, _those(values, known), strict=True):

@@ -12,9 +12,9 @@ from silmu import graphs
 from silmu.errors import InputError, UsageError, WrongTypeError
 from silmu.pipelines import _series
 from silmu.pipelines._base import NOTHING, Answers, Pipeline, check_batch_size, is_stream, logger
-from silmu.runtime.series import histories, horizon
+from silmu.runtime.series import histories, horizon, stamps
 from silmu.runtime.series.calendar import written
-from silmu.runtime.series.forecasts import Forecasts
+from silmu.runtime.series.forecasts import Forecasts, floored
 from silmu.runtime.series.frame import Series
 from silmu.runtime.series.processor import SeriesProcessor
 from silmu.runtime.series.sampling import Sampler
@@ -55,6 +55,12 @@ class TimeSeriesForecastingPipeline(Pipeline):
     the answer to a history is a list, and each has its name as `series`. A series may be longer or
     shorter than the context that the network reads, have gaps, and be one that training did not
     know, which is said once.
+
+    Times of a forecast are texts as ISO 8601 has them; where those of the training were numbers,
+    which are years, months such as 202503, or what has passed since 1970, they are such numbers.
+
+    Where no value of the training is below 0, as of counts and prices, no mean or quantile is: but
+    for a history that has a value below it.
 
     Args:
         inputs: a history, or a list of several.
@@ -244,6 +250,9 @@ class TimeSeriesForecastingPipeline(Pipeline):
                 *(steps, once),
             )
             quantiles = horizon.grown(quantiles, once, self.processor.median)
+            if (floor := self.processor.floor) is not None:
+                lowest = told.quantiles.reshape(len(quantiles), -1).min(axis=1)
+                quantiles = floored(quantiles, floor, lowest < floor)
         return {"forecasts": Forecasts(told.mean[:, :steps], quantiles[:, :steps])}
 
     def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
@@ -310,7 +319,12 @@ class TimeSeriesForecastingPipeline(Pipeline):
         if not is_dated:
             return list(range(1, steps + 1))
         index = np.arange(one.end, one.end + steps)
-        return written(self.processor.step, self.processor.layout.zone, index)
+        step, layout = self.processor.step, self.processor.layout
+        how = layout.written.get(layout.time or "", stamps.TIME)
+        # Of days in a zone a number of seconds would say when, and not which.
+        is_plain = layout.zone in (None, "UTC") and how != stamps.COUNT
+        told = stamps.as_written(step.times(index), how) if is_plain else None
+        return told or written(step, layout.zone, index)
 
     def _refuse_numbers(self, given: History) -> None:
         """Refuses numbers alone where columns are needed, and says once what they do not tell."""

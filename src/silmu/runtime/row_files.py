@@ -168,7 +168,6 @@ def is_text(value: Any) -> bool:
 # ── text ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@final
 class Listed(Block):
     """Rows that are dicts."""
 

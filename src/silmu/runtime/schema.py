@@ -60,6 +60,8 @@ class Column:
         type: one of TYPES.
         labels: the labels that a target may have.
         characters: how short and how long the texts of an input were in training.
+        written: of a target of numbers, what stands before the decimals of its texts, and their
+            unit.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Column:
     type: str
     labels: tuple[str, ...] = ()
     characters: tuple[int, int] | None = None
+    written: tuple[str, str] = (".", "")
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in schema.json."""
@@ -75,6 +78,8 @@ class Column:
             values["labels"] = list(self.labels)
         if self.characters is not None:
             values["characters"] = list(self.characters)
+        if self.written != (".", ""):
+            values["written"] = list(self.written)
         return values
 
 
@@ -194,16 +199,19 @@ class Schema:
 def _column(values: Any) -> Column:
     given = cast("dict[str, Any]", values)
     labels, span = given.get("labels", []), given.get("characters")
+    decimal, unit = given.get("written", (".", ""))
     column = Column(
         given["name"],
         given["role"],
         given["type"],
         tuple(labels),
         None if span is None else (int(span[0]), int(span[1])),
+        (decimal, unit),
     )
     sound = isinstance(cast("object", column.name), str) and all(
-        isinstance(label, str) for label in cast("list[object]", labels)
+        isinstance(label, str) for label in cast("list[object]", [*labels, unit])
     )
+    sound = sound and decimal in (".", ",")
     if not sound or column.role not in ROLES or column.type not in TYPES:
         raise ValueError(f"the column {given!r:.200}")
     return column

@@ -55,7 +55,7 @@ class Config:
     network: str = "auto"
     """One of the task's networks, a model folder, `probe`, `probe:MODEL`, or `auto`."""
     budget: str | None = None
-    """How long training may take, such as `90s`, `10m` or `2h`; all trials of a search together."""
+    """How long the steps of training may take, such as `10m`; all trials of a search together."""
     search: int | None = None
     """How many settings are tried on the validation split, the default ones first."""
     device: str = "auto"

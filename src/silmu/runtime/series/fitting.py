@@ -95,6 +95,12 @@ def scales(of: Seen, context: int, normalise: str) -> tuple[dict[str, float], fl
     return {name: value or default for name, value in usual.items()}, default
 
 
+def floor(of: Seen) -> float | None:
+    """0, where nothing that was seen is below it, as of counts and prices; else None."""
+    seen_of = (one.values[:end][one.observed[:end]] for one, end in of)
+    return 0.0 if all((values >= 0).all() for values in seen_of) else None
+
+
 def span(of: Seen) -> int:
     """How many steps lie between the first and the last that was seen of any series."""
     return max(one.first + end for one, end in of) - min(one.first for one, _ in of)

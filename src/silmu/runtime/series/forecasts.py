@@ -52,6 +52,18 @@ def stretched(
     return np.sort(middle + (quantiles - middle) * np.array(spread), axis=-1)
 
 
+def floored(
+    values: NDArray[np.float64], floor: float, free: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Values (windows, ...) no lower than a floor, but for windows (windows,) that are free of it.
+
+    >>> floored(np.array([[-1.0, 2.0], [-1.0, 2.0]]), 0.0, np.array([False, True])).tolist()
+    [[0.0, 2.0], [-1.0, 2.0]]
+    """
+    is_free = free.reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(is_free, values, np.maximum(values, floor))
+
+
 def normalised(
     parameters: NDArray[Any], head: str, shares: Sequence[float]
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from silmu.runtime.series import fitting, stored
 from silmu.runtime.series.calendar import PARTS, parts, width
 from silmu.runtime.series.covariates import Covariate
 from silmu.runtime.series.filling import RULES
-from silmu.runtime.series.forecasts import HEADS, Forecasts, normalised, stretched
+from silmu.runtime.series.forecasts import HEADS, Forecasts, floored, normalised, stretched
 from silmu.runtime.series.frame import Layout, Read, Series
 from silmu.runtime.series.reading_again import read_again
 from silmu.runtime.series.tracks import tracks_of
@@ -64,6 +64,8 @@ class SeriesProcessor:
         quantiles: shares, in order, 0.5 among them.
         spread: by how much each quantile's distance to the median is stretched, as fitted on the
             validation split; None until fitted.
+        floor: below what nothing is told once spreads are fitted: 0, where no value of the training
+            is below it; None, where some is. A window that has values below it is free of it.
     """
 
     layout: Layout
@@ -82,6 +84,7 @@ class SeriesProcessor:
     head: str = "quantiles"
     quantiles: tuple[float, ...] = DECILES
     spread: tuple[float, ...] | None = None
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         shares = self.quantiles
@@ -101,6 +104,7 @@ class SeriesProcessor:
             and all(0 < one <= LARGEST for one in scales)
             and (self.spread is None or len(self.spread) == len(shares))
             and all(0 < one <= WIDEST for one in self.spread or ())
+            and self.floor in (None, 0.0)
             and {*self.calendar} <= {*PARTS}
             and {*self.scale} == {*self.names}
             and len({*self.names}) == len(self.names)
@@ -164,6 +168,7 @@ class SeriesProcessor:
             season=season,
             head=head,
             quantiles=tuple(quantiles),
+            floor=fitting.floor(seen),
         )
 
     @classmethod
@@ -327,6 +332,17 @@ class SeriesProcessor:
             windows: what they were told of.
         """
         means = quantiles.mean(axis=-1) if mean is None else mean
-        if self.spread is not None:
-            quantiles = stretched(quantiles, self.median, self.spread)
-        return Forecasts(self.outward(windows, means), self.outward(windows, quantiles))
+        if self.spread is None:
+            return Forecasts(self.outward(windows, means), self.outward(windows, quantiles))
+        quantiles = stretched(quantiles, self.median, self.spread)
+        found = [self.outward(windows, one) for one in (means, quantiles)]
+        if self.floor is not None:
+            free = self._is_below(windows, self.floor)
+            found = [floored(one, self.floor, free) for one in found]
+        return Forecasts(*found)
+
+    def _is_below(self, windows: Windows, floor: float) -> NDArray[np.bool_]:
+        """Which windows have read a value below a floor, by more than 32 bits lose."""
+        read = self.outward(windows, windows.feeds["past_values"].astype(np.float64))
+        is_below = read < floor - 1e-3 * windows.scale[:, None]
+        return np.asarray((is_below & (windows.feeds["past_observed_mask"] > 0)).any(axis=1))

@@ -10,6 +10,7 @@ import numpy as np
 
 from silmu.errors import MissingKeyError
 from silmu.runtime import cells
+from silmu.runtime.series.frame import DROPPED
 from silmu.runtime.series.reading import read_series
 from silmu.runtime.series.said import quoted
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from silmu.runtime.series.frame import Layout, Series
+    from silmu.runtime.series.frame import Layout, Read, Series
 
 logger = logging.getLogger("silmu")
 
@@ -44,12 +45,29 @@ def read_again(
             "name them",
         )
     columns, numbers = _without_notes({name: columns[name] for name in read.columns}, read, numbers)
-    found = read_series(columns, read, numbers=numbers).series
+    whole = read_series(columns, read, numbers=numbers)
+    _tell_joined(whole)
+    found = whole.series
     if len(target) == 1 < len(layout.target):  # alone, a target is not named
         found = tuple(
             replace(one, name=", ".join(filter(None, (one.name, *target)))) for one in found
         )
     return found
+
+
+def _tell_joined(read: Read) -> None:
+    """Says how many rows were put together, which training may have had in another number."""
+    if not read.found.merged:
+        return
+    rows = int((read.places != DROPPED).sum()) - read.found.repeated
+    steps = rows - read.found.merged
+    rule = {"mean": "mean", "sum": "sum", "last": "last one"}[read.layout.aggregate]
+    logger.warning(
+        "%s rows fall into %s steps of %s, %.3g in each on average, and their %s is taken: if the "
+        "training had another number of rows in a step, forecasts are wrong; `step` and "
+        "`aggregate` are settings of the training",
+        *(f"{rows:,}", f"{steps:,}", read.step.words, rows / steps, rule),
+    )
 
 
 def _without_notes(

@@ -150,6 +150,32 @@ def read_stamps(
     return Times(np.where(bad, np.nan, found), bad, np.full(len(found), math.nan))
 
 
+def as_written(seconds: NDArray[np.float64], written: tuple[str, str]) -> list[int] | None:
+    """Times as the numbers by which a column told its own; None where it told them otherwise.
+
+    >>> as_written(np.array([1_735_689_600.0]), ("year", ""))
+    [2025]
+    >>> as_written(np.array([1_735_689_600.0]), ("since", "ms"))
+    [1735689600000]
+
+    Args:
+        seconds: since 1970, (n,).
+        written: what `how_written` told.
+    """
+    kind, unit = written
+    if kind == "since":
+        # Milliseconds are the shortest steps that there are.
+        millis = np.round(seconds * 1000).astype(np.int64)
+        if unit != "s":
+            return (millis * round(EPOCHS[unit] / 1000)).tolist()
+        return None if (millis % 1000).any() else (millis // 1000).tolist()
+    if kind not in ("year", "month"):
+        return None
+    months = np.floor(seconds).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    years = 1970 + months // 12
+    return (years if kind == "year" else 100 * years + months % 12 + 1).tolist()
+
+
 def without_empty(values: Sequence[Any] | NDArray[Any]) -> Sequence[Any] | NDArray[Any]:
     """Cells with None for empty texts, so that a column of numbers can be read at once.
 

@@ -1,6 +1,6 @@
 """processor.json of a model for series.
 
-{"format": 1, "series": true, "layout": {"time": "date", "target": ["price"], "step": "D", ...},
+{"format": 2, "series": true, "layout": {"time": "date", "target": ["price"], "step": "D", ...},
  "context_length": 60, "prediction_length": 14, "normalise": "standard", ...}
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from silmu.runtime.folder import Folder
 
 FILE = "processor.json"
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 64 << 20
 """How large it may be: it names every series of the training."""
 
@@ -53,7 +53,7 @@ def opened(folder: Folder, make: Callable[..., T]) -> T:
             hint="pip install --upgrade silmu",
         )
     try:
-        if version != FORMAT or values.get("series") is not True:
+        if version not in (1, FORMAT) or values.get("series") is not True:
             raise ValueError("it is not of series")
         return make(**_fields({k: v for k, v in values.items() if k not in ("format", "series")}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -90,6 +90,8 @@ def _fields(values: dict[str, Any]) -> dict[str, Any]:
     found["quantiles"] = tuple(_number(one) for one in _list(values["quantiles"]))
     spread = values["spread"]
     found["spread"] = None if spread is None else tuple(_number(one) for one in _list(spread))
+    floor = values.get("floor")  # which format 1 has not
+    found["floor"] = None if floor is None else _number(floor)
     return values | found
 
 

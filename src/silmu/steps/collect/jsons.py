@@ -1,4 +1,6 @@
-"""Rows in JSON: one object a line, or an array of objects, read piece by piece."""
+"""Rows in JSON: one object a line, or an array of objects, read piece by piece; or one object that
+is a whole table, which is held.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,12 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from silmu.errors import InputError
+from silmu.steps.collect.json_tables import rows_of
 from silmu.steps.collect.streams import Text
 from silmu.steps.collect.tally import Tally
 
 LONGEST_OBJECT = 1 << 24  # characters
+LONGEST_TABLE = 1 << 26  # characters of one object that is a whole table
 NOT_JSON, NOT_OBJECT = "it is not JSON", "it is not a JSON object"
 TWICE = "it names a key twice"
 BROKEN = "it holds bytes that are not {encoding}"
@@ -47,10 +51,44 @@ class Objects:
         if not start:
             raise InputError(f"`{path}` is empty", hint="it must hold an object a row")
         self.is_array = start[0] == "["
+        self.is_table = start[0] == "{" and self._table() is not None
 
     def rows(self, tally: Tally, first: int) -> Numbered:
         """Each row that is an object, with its number; returns the number after the last."""
+        if self.is_table:
+            return self._held(tally, first)
         return self._array(tally, first) if self.is_array else self._lines(tally, first)
+
+    def _table(self) -> list[Any] | None:
+        """The rows of a file that is one object and a whole table; None where it is none."""
+        if self._has_objects():
+            return None
+        parts: list[str] = []
+        size = 0
+        for block in self.text.blocks():
+            parts.append(block)
+            size += len(block)
+            if size > LONGEST_TABLE:
+                return None
+        try:
+            return rows_of(_DECODER.decode("".join(parts)))
+        except _TwiceError:
+            raise InputError(f"`{self.path}` is one JSON object, and {TWICE}") from None
+        except (ValueError, RecursionError):
+            return None
+
+    def _has_objects(self) -> bool:
+        """Whether one of the first two lines is an object, and not the only line."""
+        lines = (line for one in self.text.lines() if (line := one.strip(_BLANK)))
+        first, second = next(lines, ""), next(lines, "")
+        return second != "" and any(_is_object(line) for line in (first, second))
+
+    def _held(self, tally: Tally, first: int) -> Numbered:
+        number = first - 1
+        for number, value in enumerate(self._table() or (), first):
+            spelled = str(value) if self.text.marks_broken else ""
+            yield from self._row(number, value, spelled, tally)
+        return number + 1
 
     def _lines(self, tally: Tally, first: int) -> Numbered:
         number = first - 1
@@ -61,7 +99,8 @@ class Objects:
             if number == first and line == "{":
                 raise InputError(
                     f"`{self.path}` is neither an array of objects nor an object a line",
-                    hint='write it as [{"text": ..., "label": ...}, ...], or an object a line',
+                    hint='write it as [{"text": ..., "label": ...}, ...], as an object a line, or '
+                    'as columns of one length, {"text": [...], "label": [...]}',
                 )
             try:
                 value = _DECODER.decode(line)
@@ -129,6 +168,13 @@ class Objects:
             hint="in an array nothing after it can be read either; mend it, or write one object "
             "a line, where a broken one is left out and counted",
         )
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(_DECODER.decode(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class _Cursor:

@@ -18,9 +18,11 @@ import pyarrow as pa
 from silmu.errors import UsageError
 from silmu.runtime import cells
 from silmu.steps.collect import roles
+from silmu.steps.collect import series_across as across
 from silmu.steps.collect.dataset import Roles
 from silmu.steps.collect.names import join
 from silmu.steps.collect.roles import Wanted
+from silmu.steps.collect.series_across import quoted
 from silmu.steps.collect.series_columns import (
     PARTS,
     TIMES,
@@ -55,6 +57,7 @@ _LETTERS = {
     "W": ("week", "isoweek", "iso week", "weekofyear", "week of year", "주차", "주"),
 }
 """Parts of a year, by what comes before their number in a text."""
+_MONTH_AND_DIGITS = re.compile(r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)-\d\d")
 _GROUP_NAME = re.compile(r"(?i:^id|[_ ]id|code|코드|번호|[_ ]no)$|[a-z]I[dD]$")
 _MOST_COLUMNS = 3
 """That tell series apart together, if they are guessed."""
@@ -65,7 +68,6 @@ _MANY, _MOST_FAULTS = 0.1, 0.3
 _MOST_TRIED = 12
 _ROWS_OF_SERIES = 2.0
 _SHOWN = 4
-_FEWEST_ACROSS = 3
 
 
 def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
@@ -100,8 +102,10 @@ def settle(table: pa.Table, wanted: Wanted, known: Sequence[str] = ()) -> Roles:
         else:
             told.append(f"`{time}` as the time")
     _refuse_no_header(looked, time)
-    if time is None and not targets:
-        _refuse_across(looked)
+    if not targets:
+        across.refuse_months(looked)
+        if time is None:
+            across.refuse_times(looked)
     free = [name for name in names if name not in {time, *targets, *inputs, *group}]
     free = [name for name in free if not _tells_splits(looked, name)]
     named = known_in(TARGETS, [name for name in free if looked.is_number(name)])
@@ -160,17 +164,17 @@ def _refuse_parts(looked: Columns, chosen: str, others: Sequence[str]) -> None:
     clocks = [name for name in others if looked.is_clock(name)]
     if clocks and not has_clock(looked.some(chosen)):
         what = f"the day stands in `{chosen}` and the time of day in `{clocks[0]}`"
-        made = f"concat_ws(' ', {_quoted(chosen)}, {_quoted(clocks[0])})"
+        made = f"concat_ws(' ', {quoted(chosen)}, {quoted(clocks[0])})"
     elif looked.is_number(chosen) and (months := known_in(_MONTHS, others)):
         days = known_in(_DAYS, others)
         parts = [chosen, months[0], *days[:1]]
         what = f"the time stands in several columns, {listed(parts)}"
-        told = [f"CAST({_quoted(name)} AS INT)" for name in parts]
+        told = [f"CAST({quoted(name)} AS INT)" for name in parts]
         made = f"make_date({', '.join([*told, '1'][:3])})"
     elif looked.is_number(chosen) and (parts := _lettered(chosen, others)):
         letter, part = parts
         what = f"the time stands in several columns, {listed([chosen, part])}"
-        told = [f"CAST({_quoted(name)} AS INT)" for name in (chosen, part)]
+        told = [f"CAST({quoted(name)} AS INT)" for name in (chosen, part)]
         made = f"concat({told[0]}, '-{letter}', {told[1]})"
     else:
         return
@@ -185,11 +189,6 @@ def _lettered(chosen: str, others: Sequence[str]) -> tuple[str, str] | None:
     """The column that counts the quarters or weeks of a year, after the letter of them."""
     found = ((letter, known_in(names, others)) for letter, names in _LETTERS.items())
     return next(((letter, columns[0]) for letter, columns in found if columns), None)
-
-
-def _quoted(name: str) -> str:
-    """A name in a query that stands in quotes."""
-    return name if name.isidentifier() else f'\\"{name}\\"'
 
 
 def _refuse_unreadable(looked: Columns, free: Sequence[str]) -> None:
@@ -207,6 +206,13 @@ def _refuse_unreadable(looked: Columns, free: Sequence[str]) -> None:
                 f"{odd[0]!r}",
                 hint=f"`--time {name}` leaves these rows out; or write times as 2026-01-31",
             )
+        if all(_MONTH_AND_DIGITS.fullmatch(str(one).strip()) for one in odd):
+            raise UsageError(
+                f"`{name}` holds months with two digits, such as {some[0]!r}, which may be a year "
+                "or a day",
+                hint='if they are years: --time stamp --set query="SELECT * EXCLUDE '
+                f"({quoted(name)}), strptime({quoted(name)}, '%b-%y') AS stamp FROM data\"",
+            )
         raise UsageError(
             f"`{name}` holds no times that can be read, such as {some[0]!r}",
             hint="write times as 2026-01-31 or 2026-01-31 13:05, or name their column: --time",
@@ -223,29 +229,6 @@ def _refuse_no_header(looked: Columns, time: str | None) -> None:
             f"the first row holds values, {listed(looked.names[:_SHOWN])}, and no names of columns",
             hint="write names above it, such as date,value",
         )
-
-
-def _refuse_across(looked: Columns) -> None:
-    """Tells how columns that are called times become rows."""
-    times = [name for name in looked.names if is_time_text(name) and looked.is_number(name)]
-    if len(times) < _FEWEST_ACROSS:
-        times = _years_across(looked)
-    if len(times) < _FEWEST_ACROSS:
-        return
-    others = [name for name in looked.names if name not in times]
-    kept = f" EXCLUDE ({', '.join(map(_quoted, others))})" if others else ""
-    raise UsageError(
-        f"the times stand in the names of columns, {listed(times[:2])} and {len(times) - 2:,} more",
-        hint=f'make rows of them: --time time --target value --set query="SELECT * FROM (UNPIVOT '
-        f'data ON COLUMNS(*{kept}) INTO NAME time VALUE value)"',
-    )
-
-
-def _years_across(looked: Columns) -> list[str]:
-    """Columns that are called years, one after another."""
-    named = [name for name in looked.names if re.fullmatch(r"1[5-9]\d\d|20\d\d", name)]
-    is_row = np.all(np.diff([int(name) for name in named]) == 1)
-    return [name for name in named if looked.is_number(name)] if is_row else []
 
 
 def _no_times(looked: Columns, names: Sequence[str]) -> str:
@@ -266,10 +249,10 @@ def _passed(looked: Columns, name: str) -> str:
 
 def _as_times(name: str) -> str:
     """How seconds that have passed become times."""
-    made = f"make_timestamp(CAST(round(CAST({_quoted(name)} AS DOUBLE) * 1e6) AS BIGINT))"
+    made = f"make_timestamp(CAST(round(CAST({quoted(name)} AS DOUBLE) * 1e6) AS BIGINT))"
     return (
         "if they are seconds, make times of them, which begin in 1970: --time stamp --set "
-        f'query="SELECT * EXCLUDE ({_quoted(name)}), {made} AS stamp FROM data"'
+        f'query="SELECT * EXCLUDE ({quoted(name)}), {made} AS stamp FROM data"'
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from silmu.runtime.schema import Schema
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.evaluate.judged import (
     Model,
@@ -36,7 +37,8 @@ def evaluate(
     scorer = scorer_of(pipe, progress)
     columns = scorer.columns(dataset)
     passed = scorer.read(dataset)
-    truth = truth_of(dataset, scorer.kind, scorer.labels, scorer.targets)
+    schema = Schema.open(pipe.model.folder)
+    truth = truth_of(dataset, scorer.kind, scorer.labels, scorer.targets, schema)
     everything = np.arange(dataset.num_rows)
     rows = Rows(dataset, columns, everything, truth.targets, passed, truth.known)
     drift, unlike = scorer.drift(dataset, passed, Path(model))

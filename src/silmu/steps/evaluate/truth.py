@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from silmu.errors import UsageError
 from silmu.runtime import cells
+from silmu.runtime.schema import Schema
 from silmu.steps.collect.dataset import Dataset
 from silmu.steps.prepare.labels import SEPARATORS, label_texts
+from silmu.steps.prepare.numeric import PLAIN
 from silmu.steps.prepare.tables import plain_cells
 
 _TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
@@ -39,7 +41,11 @@ class Truth:
 
 
 def truth_of(
-    dataset: Dataset, kind: str, labels: Sequence[str], targets: Sequence[str] = ()
+    dataset: Dataset,
+    kind: str,
+    labels: Sequence[str],
+    targets: Sequence[str] = (),
+    schema: Schema | None = None,
 ) -> Truth:
     """The targets of new rows, for a model of a kind with labels.
 
@@ -51,6 +57,7 @@ def truth_of(
         kind: of labels.
         labels: that the model tells; none of numbers.
         targets: the columns of several numbers that it tells at once.
+        schema: of the model, which knows how its training wrote numbers.
 
     Raises:
         UsageError: a target of numbers holds none.
@@ -61,7 +68,8 @@ def truth_of(
         empty = np.zeros((rows, *width), np.int64)
         return Truth(empty, np.zeros(rows, bool), rows, [])
     if kind == "number":
-        return _numbers(dataset, targets or columns[:1], width)
+        return _numbers(dataset, targets or columns[:1], width, schema)
+    labels = [label.strip() for label in labels]
     if kind == "multiple":
         return _several(dataset, columns, labels)
     texts = label_texts(dataset.column(columns[0]).combine_chunks())
@@ -73,19 +81,30 @@ def truth_of(
     return Truth(np.maximum(found, 0), found >= 0, without, _counted(strange.to_pylist()))
 
 
-def _numbers(dataset: Dataset, columns: Sequence[str], width: tuple[int, ...]) -> Truth:
-    several = [_numbers_of(dataset, name) for name in columns]
+def _numbers(
+    dataset: Dataset, columns: Sequence[str], width: tuple[int, ...], schema: Schema | None
+) -> Truth:
+    told = schema.targets if schema else ()
+    how = {one.name: one.written for one in told}
+    usual = told[0].written if len(told) == 1 else PLAIN
+    several = [_numbers_of(dataset, name, how.get(name, usual)) for name in columns]
     values = np.stack(several, axis=1).reshape(dataset.num_rows, *width)
     finite = np.isfinite(values)
     known: NDArray[np.bool_] = np.asarray(finite.all(axis=1) if width else finite)
     return Truth(np.where(finite, values, 0), known, int((~known).sum()), [])
 
 
-def _numbers_of(dataset: Dataset, name: str) -> NDArray[np.float64]:
+def _numbers_of(dataset: Dataset, name: str, written: tuple[str, str]) -> NDArray[np.float64]:
     """A column as numbers, however they are written; NaN where there is none."""
     if name not in dataset.schema.names:
         return np.full(dataset.num_rows, np.nan)
-    values, strange = cells.numbers(plain_cells(dataset.column(name)))
+    plain = plain_cells(dataset.column(name))
+    values, strange = cells.numbers(plain, *written)
+    if strange.any():
+        form = cells.writing([one for one in plain if isinstance(one, str)])
+        again, still = cells.numbers(plain, *form)
+        if still.sum() < strange.sum():
+            values, strange = again, still
     if strange.any() and np.isnan(values).all():
         raise UsageError(
             f"the model tells a number, and `{name}` holds none",

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from silmu.errors import InputError, UnknownNameError, UsageError
-from silmu.runtime import cells
+from silmu.steps.prepare.numeric import PLAIN, fit_numbers, plain_numbers, read_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,10 +29,6 @@ MOST_PARTS = 200
 """As many labels as a text with separators may be made of, if nobody says that it holds several."""
 LEAST = 2
 """Examples of a label that the training split must hold."""
-LARGEST = 1e30
-"""Numbers to be told are smaller, since networks compute with 32 bits."""
-FINEST = 1e-6
-"""They differ at least by this share of their size, for the same reason."""
 
 
 @final
@@ -49,6 +45,7 @@ class Labels:
         counts: how many training rows have each label.
         mean: of the training rows' numbers; 0 for labels.
         deviation: of the same; 1 for labels.
+        written: of columns of numbers, what stands before the decimals of texts, and their unit.
     """
 
     kind: str
@@ -59,6 +56,7 @@ class Labels:
     counts: tuple[int, ...]
     mean: float = 0.0
     deviation: float = 1.0
+    written: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Labels:
@@ -66,12 +64,13 @@ class Labels:
         plain = dict(values)
         for name in ("names", "columns", "counts"):
             plain[name] = tuple(values[name])
+        plain["written"] = tuple((one[0], one[1]) for one in values.get("written", ()))
         return cls(**plain)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
         sequences = {"names": [*self.names], "columns": [*self.columns], "counts": [*self.counts]}
-        return {**asdict(self), **sequences}
+        return {**asdict(self), **sequences, "written": [[*one] for one in self.written]}
 
     def encode(self, table: pa.Table, numbers: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """The targets of rows: int64 (rows,), uint8 (rows, labels), float32 (rows,) or, of several
@@ -91,13 +90,13 @@ class Labels:
             _refuse_missing(self.columns, flags, numbers)
             return np.stack(flags, axis=1).astype(np.uint8)
         if self.form == "numbers":
-            several = [_numbers_of(table, name) for name in self.columns]
+            several = [self._numbers(table, name) for name in self.columns]
             _refuse_missing(self.columns, several, numbers)
             return np.stack(several, axis=1).astype(np.float32)
         (name,) = self.columns
         column = _flat(table.column(name))
         if self.kind == "number":
-            values = _numbers_of(table, name)
+            values = self._numbers(table, name)
             _refuse_missing([name], [values], numbers)
             return values.astype(np.float32)
         if self.kind != "multiple":
@@ -122,6 +121,10 @@ class Labels:
         if unknown:
             self._refuse_unknown(unknown, numbers[strange[codes]])
         return rows[codes]
+
+    def _numbers(self, table: pa.Table, name: str) -> NDArray[np.float64]:
+        how = dict(zip(self.columns, self.written, strict=False))
+        return read_numbers(_flat(table.column(name)), name, how.get(name, PLAIN))
 
     def _refuse_unknown(self, unknown: set[str], numbers: NDArray[np.int64]) -> None:
         if len(numbers):
@@ -196,24 +199,19 @@ def scarce(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def label_texts(column: Any) -> Any:
-    """Labels as texts: 1 and 1.0 as `1`, truth as `true`, and texts as they are.
+    """Labels as texts: 1 and 1.0 as `1`, truth as `true`, and texts without blanks around them.
 
-    >>> label_texts(pa.array([1.0, 0.5])).to_pylist()
-    ['1', '0.5']
+    >>> label_texts(pa.array([1.0, 0.5])).to_pylist(), label_texts(pa.array([" p"])).to_pylist()
+    (['1', '0.5'], ['p'])
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
         raise UsageError(f"a target of the type {kind} cannot be a label")
-    return column.cast(pa.string())
-
-
-_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]*)?$"
-_NUMBER_HINT = (
-    "write numbers as 1234.5; names are told with labels=single, or of a table by "
-    "tabular-classification"
-)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    texts = column.cast(pa.string())
+    return pc.utf8_trim_whitespace(texts) if is_text else texts
 
 
 def _of_values(column: Any, name: str, kind: str, order: Sequence[str] | None) -> Labels:
@@ -289,9 +287,9 @@ def _of_sets(column: Any, name: str) -> Labels:
 
 def _of_columns(table: pa.Table, columns: Sequence[str], kind: str) -> Labels:
     if kind == "numbers":
-        for name in columns:
-            _of_numbers(_flat(table.column(name)), name)
-        return Labels("number", (), tuple(columns), "numbers", None, ())
+        several = [_of_numbers(_flat(table.column(name)), name) for name in columns]
+        written = tuple(one.written[0] for one in several)
+        return Labels("number", (), tuple(columns), "numbers", None, (), written=written)
     if kind not in ("auto", "names", "multiple"):
         raise UsageError(f"labels={kind} takes one target column, and {len(columns)} are named")
     flags = [_flags(table.column(name)) for name in columns]
@@ -303,30 +301,15 @@ def _of_columns(table: pa.Table, columns: Sequence[str], kind: str) -> Labels:
 
 
 def _of_numbers(column: Any, name: str) -> Labels:
-    values = _numbers(column)
-    if values is None:
-        raise UsageError(_no_number(column, name), hint=_NUMBER_HINT)
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        raise InputError(f"{bad:,} rows have a `{name}` that is no finite number")
-    if not len(values) or values.min() == values.max():
-        raise InputError(f"every row of the training split has the same `{name}`")
-    _refuse_large(name, values)
-    mean, deviation = float(values.mean()), float(values.std())
-    if deviation < FINEST * np.abs(values).max():
-        raise InputError(
-            f"`{name}` is {mean:g} in the mean, and differs by {deviation:g} only, which is too "
-            "little to be told by numbers of 32 bits",
-            hint=f"subtract {mean:.0f} from it, with `--set query=...`",
-        )
-    return Labels("number", (), (name,), "value", None, (), mean, deviation)
+    mean, deviation, written = fit_numbers(column, name)
+    return Labels("number", (), (name,), "value", None, (), mean, deviation, (written,))
 
 
 def _kind(column: Any) -> str:
     """What `auto` means for a column."""
     if _is_list(column.type):
         return "multiple"
-    values = _numbers(column)
+    values = plain_numbers(column)
     if values is not None:
         return "number" if len(np.unique(values)) > FEW else "single"
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
@@ -365,7 +348,7 @@ def _sets(
     if column.null_count:
         raise InputError(f"{column.null_count:,} rows have no label")
     if form == "list":
-        rows = [[str(label) for label in label_texts(one.values)] for one in column]
+        rows = [_named_in(one.values) for one in column]
         place: dict[tuple[str, ...], int] = {}
         codes = np.array([place.setdefault(tuple(row), len(place)) for row in rows], np.int64)
         return [list(one) for one in place], codes
@@ -374,63 +357,12 @@ def _sets(
     return distinct, encoded.indices.to_numpy().astype(np.int64)
 
 
-def _numbers_of(table: pa.Table, name: str) -> NDArray[np.float64]:
-    column = _flat(table.column(name))
-    values = _numbers(column)
-    if values is None:
-        raise InputError(_no_number(column, name), hint=_NUMBER_HINT)
-    _refuse_large(name, values)
-    return values
-
-
-def _no_number(column: Any, name: str) -> str:
-    several: list[Any] = column.to_pylist()
-    strange = np.flatnonzero(cells.numbers(several)[1]).tolist()
-    codes = (i for i, value in enumerate(several) if str(value).lstrip(" +-")[:1] == "0")
-    example = next((several[i] for i in (*strange, *codes)), "what")
-    return f"`{name}` holds {example!r}, which is not a number"
-
-
-def _refuse_large(name: str, values: NDArray[np.float64]) -> None:
-    with np.errstate(invalid="ignore"):
-        large = np.flatnonzero(np.abs(values) > LARGEST)
-    if len(large):
-        raise InputError(
-            f"`{name}` holds {values[large[0]]:g}; numbers to be told are at most {LARGEST:g}",
-            hint="divide it by something, or tell its logarithm, with `--set query=...`",
-        )
-
-
-def _numbers(column: Any) -> NDArray[np.float64] | None:
-    """A column as float64, NaN where a value is missing; None if it does not hold numbers."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = pc.utf8_trim_whitespace(column)
-        # 007 is the name of something.
-        named = pc.match_substring_regex(column, r"^[+-]?0[0-9]")
-        if pc.any(named).as_py():
-            return None
-        grouped = pc.match_substring_regex(column, _THOUSANDS)
-        if pc.any(grouped).as_py():
-            column = pc.if_else(grouped, pc.replace_substring(column, ",", ""), column)
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        return None
-    exact = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    try:
-        column = column.cast(pa.float64(), safe=exact)
-    except pa.ArrowInvalid:
-        return None
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
-
-
 def _flags(column: Any) -> NDArray[np.float64]:
     """A column of 0 and 1, or of truth, as numbers; NaN where a value is missing."""
     column = _flat(column)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    values = _numbers(column)
+    values = plain_numbers(column)
     if values is None:
         lowered = pc.utf8_lower(label_texts(column))
         names = pa.array(["false", "true", "no", "yes"])
@@ -442,6 +374,11 @@ def _flags(column: Any) -> NDArray[np.float64]:
             hint="name one column with --target",
         )
     return values
+
+
+def _named_in(several: Any) -> list[str]:
+    """The labels of a list, without what is blank."""
+    return [str(label) for label in label_texts(several) if str(label)]
 
 
 def _refuse_missing(

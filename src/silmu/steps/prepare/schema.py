@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from silmu.runtime.schema import Column, Schema, type_of
+from silmu.steps.prepare.numeric import PLAIN
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
@@ -28,13 +29,14 @@ def make(
         if name is not None:
             role_of.setdefault(name, role)
     span_of = {} if texts is None else _spans(roles.input, texts)
+    how = dict(zip(labels.columns, labels.written, strict=False))
     columns: list[Column] = []
     for field in dataset.schema:
         name, kind = field.name, type_of(str(field.type))
         role = role_of.get(name, "other")
         if role == "target":
             of_column = ("0", "1") if labels.form == "columns" else labels.names
-            columns.append(Column(name, role, kind, of_column))
+            columns.append(Column(name, role, kind, of_column, written=how.get(name, PLAIN)))
         else:
             columns.append(Column(name, role, kind, characters=span_of.get(name)))
     return Schema(tuple(columns))

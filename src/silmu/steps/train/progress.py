@@ -128,12 +128,13 @@ class Progress:
                 self._show(f"{what}, for {spoken(self._shown - began)}")
 
         telling = threading.Thread(target=tell, name="silmu-progress", daemon=True)
-        telling.start()
         try:
+            telling.start()
             yield
         finally:
             over.set()
-            telling.join()
+            if telling.ident is not None:  # it may have been interrupted before it began
+                telling.join()
             self.close()
 
     def validated(

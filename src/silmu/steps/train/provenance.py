@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from silmu import __version__
 from silmu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def versions() -> dict[str, str]:
     return {
         "numpy": np.__version__,
         "python": platform.python_version(),
+        "silmu": __version__,  # whose draws of chance may change
         "torch": str(torch.__version__),
     }
 
@@ -42,7 +44,7 @@ def refuse_another(then: Mapping[str, Any], now: Mapping[str, Any], place: Path)
     """
     before, after = _flat(then), _flat(now)
     differ = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    told = [f"{key} was {before.get(key)}, is {after.get(key)}" for key in differ]
+    told = [f"{key} was {before.get(key, 'unknown')}, is {after.get(key)}" for key in differ]
     if newer := [one for one in told if one.startswith("versions.")]:
         logger.warning(
             "%s; the weights may not be, bit for bit, those of a training that never stopped",

@@ -229,7 +229,7 @@ class View:
         values = self._values(names[0], column)
         parts = _split_up(values)
         kind = "single" if parts is None else "multiple"
-        singles = [(str(value),) for value in values] if parts is None else parts
+        singles = [(str(value).strip(),) for value in values] if parts is None else parts
         held = np.bincount(column.codes[~column.missing], minlength=column.size)
         found: Counter[str] = Counter()
         for code in np.argsort(column.first).tolist():
@@ -424,7 +424,8 @@ def _plain(value: Any) -> Any:
 def _split_up(values: list[Any]) -> list[tuple[str, ...]] | None:
     """The labels in each value, where a value can hold several: a list, or `joy;love`."""
     if any(isinstance(value, list) for value in values):
-        return [tuple(str(one) for one in cast("list[Any]", value or [])) for value in values]
+        several = ([str(one).strip() for one in cast("list[Any]", value or [])] for value in values)
+        return [tuple(one for one in named if one) for named in several]
     texts = [str(value) for value in values]
     for separator in _SEPARATORS:
         parts = [tuple(p.strip() for p in text.split(separator) if p.strip()) for text in texts]

@@ -115,7 +115,8 @@ def _warnings(pipe: Any, windows: Windows, model: Path) -> list[str]:
     if unknown and len(known) > 1:
         named = ", ".join(unknown[:5])
         more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
-        found.append(f"{len(unknown):,} series are none of the training: {named}{more}")
+        are = "1 series is" if len(unknown) == 1 else f"{len(unknown):,} series are"
+        found.append(f"{are} none of the training: {named}{more}")
     prepared = training_of(model)
     if prepared is not None and prepared.dataset.roles.time is not None:
         test = cuts_of(prepared).test
