@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import threading
@@ -54,6 +55,13 @@ def test_draws_each_token_as_often_as_its_probability_says() -> None:
     random = np.random.default_rng(1)
     drawn = np.bincount([sampler.draw(scores, random) for _ in range(20_000)], minlength=4)
     np.testing.assert_allclose(drawn / 20_000, [0.5, 0.3, 0.15, 0.05], atol=0.012)
+
+
+@pytest.mark.parametrize("cutoff", ["epsilon_cutoff", "eta_cutoff"])
+def test_of_tokens_that_are_equally_good_all_stay_or_none(cutoff: str) -> None:
+    scores = np.array([1.0, 3.0, 3.0, 0.0, 3.0], np.float32)  # the best have 0.3 each
+    kept, _ = Sampler(Settings(do_sample=True, **{cutoff: 0.9})).kept(scores)  # type: ignore[arg-type]
+    assert sorted(kept.tolist()) == [1, 2, 4]
 
 
 def test_draws_several_without_replacement() -> None:
@@ -260,7 +268,7 @@ def test_a_stop_string_ends_the_text_with_the_token_that_completes_it(
 
 
 WRONG: list[dict[str, Any]] = [
-    {"temperature": 0.0},
+    {"temperature": 0.0, "do_sample": True},
     {"temperature": -1.0},
     {"temperature": float("nan")},
     {"top_p": 1.5},
@@ -356,6 +364,17 @@ def test_a_broken_generation_config_is_the_models_fault(
     (tmp_path / "generation_config.json").write_text(json.dumps(values))
     with pytest.raises(InvalidModelError, match=r"generation_config\.json"):
         silmu.pipeline("text-generation", model=tmp_path)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_what_a_call_begins_with_is_by_itself(copied: Any) -> None:
+    pipe = silmu.pipeline("text-generation", HERE / "models" / "gpt2-lm")
+    changed = copied(pipe.generation_config)
+    changed.max_new_tokens, changed.do_sample = 3, False
+    assert (pipe.generation_config.max_new_tokens, changed.max_new_tokens) == (256, 3)
+    assert changed.to_dict()["max_new_tokens"] == 3
+    expected = pipe("The sea", max_new_tokens=3, do_sample=False)
+    assert pipe("The sea", generation_config=changed) == expected
 
 
 def test_an_answer_stops_where_the_model_ends(write: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -94,6 +94,8 @@ def test_a_model_says_what_to_ask_in_its_place() -> None:
         "generate": "ask the pipeline: pipe(prompt, max_new_tokens=20)",
         "save_pretrained": "pipe.save_pretrained(folder)",
         "parameters": "`silmu train`",
+        "cuda": "device=0",
+        "half": 'dtype="q8"',
         "no_such_thing": "no 'no_such_thing'",
     }.items():
         assert not hasattr(model, name)

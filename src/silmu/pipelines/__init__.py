@@ -234,7 +234,15 @@ def _tokenizer(
     """The tokenizer that was given, or that of a folder; pictures and tables import none."""
     from silmu.runtime.text import Tokenizer
 
-    return given if isinstance(given, Tokenizer) else Tokenizer.open(of(given))
+    if isinstance(given, Tokenizer):
+        return given
+    if not isinstance(cast("object", given), str | Path | None):
+        raise WrongTypeError(
+            f"tokenizer is a {type(given).__name__}; silmu takes a folder, a hub id, or the "
+            "tokenizer of another pipeline",
+            hint="leave it out where it is the model's own, or give its folder",
+        )
+    return Tokenizer.open(of(given))
 
 
 class _Registered:

@@ -186,8 +186,14 @@ class Pipeline(ABC):
     transform = predict
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Copies the model folder: config, weights, tokenizer."""
+        """Copies the model folder: config, weights, tokenizer.
+
+        Raises:
+            StoreError: there is something at that place that is no empty folder.
+        """
         target = Path(save_directory)
+        if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+            store.remove(target)  # one that was made for this
         names = [name for name in self.model.folder.listing() if name != store.MANIFEST]
         with store.new_folder(target, meta={"model": self.model.name_or_path}) as writer:
             if (graphs := self.model.exported) is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast, final
 
 from silmu.errors import InvalidModelError, UsageError
@@ -84,7 +85,7 @@ class Beginning:
 
 @final
 class GenerationConfig:
-    """What a call begins with, by attribute, as transformers shows it."""
+    """What a call begins with, by attribute, as transformers shows it; a copy is by itself."""
 
     def __init__(self, beginning: Beginning) -> None:
         object.__setattr__(self, "_beginning", beginning)
@@ -94,6 +95,17 @@ class GenerationConfig:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._beginning.change(**{name: value})
+
+    def __copy__(self) -> GenerationConfig:
+        return GenerationConfig(copy.copy(self._beginning))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GenerationConfig:
+        return copy.copy(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings by name."""
+        settings = self._beginning.settings({})
+        return {field.name: getattr(settings, field.name) for field in fields(settings)}
 
 
 def longer(settings: Settings, prefix_length: int) -> Settings:

@@ -44,6 +44,10 @@ _INSTEAD = {
     "generation_config": "give settings to pipeline() or to the call, such as pad_token_id=0",
     "save_pretrained": "the pipeline saves model and tokenizer: pipe.save_pretrained(folder)",
     "parameters": "silmu has no layers of torch; train with `silmu train`",
+    "state_dict": "silmu has no layers of torch; the weights are in model.safetensors",
+    "cuda": "name the device when it is made: pipeline(task, model=..., device=0)",
+    "half": 'name the precision when it is made: pipeline(task, model=..., dtype="q8")',
+    "resize_token_embeddings": "a model answers with the tokens that it was trained with",
 }
 """What programs ask of a model of transformers, and what to write in its place."""
 
@@ -57,6 +61,7 @@ class ModelConfig:
 
     def __init__(self, values: dict[str, Any], name: str) -> None:
         self._values = dict(values)
+        self._name = name
         self.id2label = _labels(values, name)
         self.label2id = {label: i for i, label in self.id2label.items()}
         self.num_labels = len(self.id2label)
@@ -78,6 +83,8 @@ class ModelConfig:
         values: dict[str, Any] = self.__dict__.get("_values", {})
         if name in values or name in UNSAID:
             return values.get(name)
+        if name in ("name_or_path", "_name_or_path"):
+            return self.__dict__.get("_name")
         raise AttributeError(f"config.json has no {name!r}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,6 +193,10 @@ class Model:
             device=self.device,
             engine=self.engine,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What computes is of this process, and a copy starts its own.
+        return {name: value for name, value in self.__dict__.items() if name != "session"}
 
     def decoder(self) -> Decoder:
         """What generates text, with a cache of its own."""

@@ -88,7 +88,7 @@ class TextGenerationPipeline(Pipeline):
 
     def __call__(self, text_inputs: Any, **parameters: Any) -> Any:
         """Continues a prompt, a chat, a list of either, or anything that yields them."""
-        if parameters.get("streamer") is not None or "streamer" in self._parameters[1]:
+        if {**self._parameters[1], **parameters}.get("streamer") is not None:
             parameters["batch_size"] = 1
         if isinstance(parameters.get("seed"), list | tuple):
             text_inputs = _prompts.seeded(text_inputs, parameters.pop("seed"))
@@ -150,7 +150,7 @@ class TextGenerationPipeline(Pipeline):
 
     def _merged(self, parameters: dict[str, Any]) -> Any:
         preprocess, forward, postprocess = super()._merged(parameters)
-        others = {name: forward.pop(name) for name in _EXTRAS if name in forward}
+        others = _given({name: forward.pop(name) for name in _EXTRAS if name in forward})
         # Settled once a call, and before any work: what cannot be followed is said at once.
         settings = self._beginning.settings(forward)
         if prefix := preprocess.get("prefix"):

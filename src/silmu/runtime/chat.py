@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_TEMPLATE = 1 << 18
-_MARK = "[the last message goes on here] "
+_MARK = "THE_LAST_MESSAGE_GOES_ON_HERE "  # in letters that templates hardly replace
 
 
 def templates(settings: Mapping[str, Any], name: str) -> str | dict[str, str] | None:
@@ -43,20 +43,47 @@ def templates(settings: Mapping[str, Any], name: str) -> str | dict[str, str] | 
     return cast("str | dict[str, str]", found)
 
 
-def choose(template: str | dict[str, str] | None, name: str) -> str:
+def choose(
+    template: str | dict[str, str] | None,
+    name: str,
+    *,
+    asked: str | None = None,
+    with_tools: bool = False,
+) -> str:
     """The one template to use, of one or several.
+
+    Args:
+        template: of the tokenizer.
+        name: what to call the tokenizer in a message.
+        asked: the name of one of several, or a template in place of the tokenizer's.
+        with_tools: whether the conversation has tools, for which some have a template of its own.
 
     Raises:
         UsageError: there is none.
     """
     if isinstance(template, dict):
-        template = template.get("default")
+        if asked is None:
+            asked = "tool_use" if with_tools and "tool_use" in template else "default"
+            template = template.get(asked)
+        else:
+            template = template.get(asked, asked)
+    elif asked is not None:
+        template = asked
     if template is None:
         raise UsageError(
             f"`{name}` has no chat template, so a conversation cannot be put to it",
             hint="give the prompt as a string, or set pipe.tokenizer.chat_template",
         )
     return template
+
+
+def conversations(given: Any) -> list[Any] | None:
+    """The conversations of a list of several; None where it is one conversation."""
+    if isinstance(given, list | tuple) and given:
+        several = cast("list[Any]", [*given])
+        if isinstance(several[0], list | tuple):
+            return several
+    return None
 
 
 def render(
@@ -71,20 +98,27 @@ def render(
     """A conversation through a template.
 
     Raises:
-        UsageError: the template is broken, refuses the conversation, or does not end.
+        UsageError: the template is broken, refuses the conversation, or does not end; or the last
+            message is to be continued and answered at once.
     """
     from silmu.runtime import sandbox
 
+    if add_generation_prompt and continue_final_message:
+        raise UsageError(
+            "add_generation_prompt and continue_final_message exclude each other",
+            hint="the last message is either answered or continued",
+        )
+
     messages = _with_marked_end(conversation) if continue_final_message else conversation
     try:
-        compiled = sandbox.environment().from_string(template)
+        compiled = sandbox.environment(len(messages)).from_string(template)
         pieces: list[str] = []
         length = 0
         for piece in compiled.generate(
             messages=messages,
             add_generation_prompt=add_generation_prompt,
-            **special_tokens,
-            **variables,
+            # What is not given is none, as in transformers, and not undefined: templates ask both.
+            **{"tools": None, "documents": None, **special_tokens, **variables},
         ):
             pieces.append(piece)
             length += len(piece)
@@ -103,12 +137,34 @@ def render(
 def _with_marked_end(conversation: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The conversation with a mark at its very end, which shows where the template put it."""
     last = conversation[-1]
-    return [*conversation[:-1], {**last, "content": f"{last['content']}{_MARK}"}]
+    content = last["content"]
+    if isinstance(content, list | tuple):  # of parts, of which the last text is continued
+        parts: list[Any] = [*cast("list[Any]", content)]
+        place = _last_text(parts)
+        parts[place] = {**parts[place], "text": f"{parts[place]['text']}{_MARK}"}
+        content = parts
+    elif isinstance(content, str):
+        content = f"{content}{_MARK}"
+    else:
+        raise UsageError("continue_final_message needs a last message with a text")
+    return [*conversation[:-1], {**last, "content": content}]
+
+
+def _last_text(parts: Sequence[Any]) -> int:
+    """The place of the last part of a message that is a text."""
+    for place in range(len(parts) - 1, -1, -1):
+        if isinstance(parts[place], dict) and "text" in parts[place]:
+            return place
+    raise UsageError("continue_final_message needs a last message with a text")
 
 
 def _cut_at_mark(text: str, conversation: Sequence[Mapping[str, Any]]) -> str:
     """Drops what a template writes after the last message, so that the model goes on with it."""
-    if _MARK.strip() not in text or str(conversation[-1]["content"]).strip() not in text:
+    content: Any = conversation[-1]["content"]
+    if isinstance(content, list | tuple):
+        parts = cast("list[Any]", content)
+        content = parts[_last_text(parts)]["text"]
+    if _MARK.strip() not in text or str(content).strip() not in text:
         raise UsageError(
             "continue_final_message needs a template that writes the last message as it is; "
             "this one changes it"

@@ -5,7 +5,7 @@ two what an encoder gives for a text depends on how many tokens are computed at 
 computed by itself. Texts that are generated are computed together, see `decoder.StatefulDecoder`.
 
 A decoder's key-value cache is the engine's own: each `Run` has one, which grows in place. A step
-shares the heads of keys of all rows out among the threads, to the token: where the threads do not
+shares the key-value heads of all rows out among the threads, to the token: where the threads do not
 divide the heads of a row, one is summed in two parts, and where depends on how many rows there are.
 """
 

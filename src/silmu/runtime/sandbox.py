@@ -31,6 +31,8 @@ MAX_WORK = 64 << 20
 MAX_NUMBER = 10**15
 MAX_OPTION = 10_000
 MAX_SECONDS = 1.5
+SECONDS_A_MESSAGE = 0.005
+"""Long conversations take longer: they are the caller's own, and not the template's."""
 
 _UNNEEDED = ("lipsum", "random", "pprint", "striptags", "urlize", "wordwrap", "xmlattr")
 # What these make may be as long as the product of what they are given, not as the sum.
@@ -40,6 +42,8 @@ _MULTIPLYING = frozenset(
         *("replace", "rjust", "round", "slice", "tojson", "translate", "zfill"),
     ]
 )
+# They look at no item, and templates ask for the number of messages at each of them.
+_KNOWN = ("length", "count", "defined", "undefined", "none", "string", "mapping")
 # A width in a format: of four digits, or taken from an argument.
 _WIDE = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)|\{[^{}]*(?:\d{4}|\{)")
 
@@ -47,11 +51,12 @@ _WIDE = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)|\{[^{}]*(?:\d{4}|\{)")
 class Bounds:
     """What one rendering may take: turns, time, characters written, and the size of any value."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_messages: int = 0) -> None:
         self._turns = 0
         self._written = 0
         self._work = 0
-        self._end = time.monotonic() + MAX_SECONDS
+        self._seconds = MAX_SECONDS + SECONDS_A_MESSAGE * num_messages
+        self._end = time.monotonic() + self._seconds
 
     def turn(self, literal: int) -> str:
         """Counts a turn of a loop or a call of a macro, whose body has so many characters."""
@@ -127,7 +132,7 @@ class Bounds:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
-            raise UsageError(f"the chat template takes longer than {MAX_SECONDS:g} s")
+            raise UsageError(f"the chat template takes longer than {self._seconds:g} s")
 
 
 _VIEWS = ("dict_keys", "dict_values", "dict_items")
@@ -137,14 +142,14 @@ def _now(form: str) -> str:
     return datetime.now().strftime(form)
 
 
-def environment() -> Environment:
+def environment(num_messages: int = 0) -> Environment:
     """What chat templates are compiled in; made anew for each rendering, whose bounds it keeps."""
     from jinja2 import nodes
     from jinja2.exceptions import TemplateRuntimeError
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    bounds = Bounds()
+    bounds = Bounds(num_messages)
 
     class Bounded(ImmutableSandboxedEnvironment):
         """Puts the bounds around operators, calls, and whatever the syntax makes by itself."""
@@ -215,8 +220,20 @@ def environment() -> Environment:
     def refuse(message: str) -> None:
         raise TemplateRuntimeError(message)
 
-    def to_json(value: Any, indent: int | None = None, **_: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, indent=indent)
+    def to_json(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(
+            value,
+            ensure_ascii=ensure_ascii,
+            indent=indent,
+            separators=separators,
+            sort_keys=sort_keys,
+        )
 
     def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         # Jinja hands some filters its own state before what the template gives them.
@@ -250,7 +267,13 @@ def environment() -> Environment:
         filters.pop(name, None)
         names.pop(name, None)
     for table in (filters, tests):
-        table.update({name: bounded(name, function) for name, function in table.items()})
+        table.update(
+            {
+                name: bounded(name, function)
+                for name, function in table.items()
+                if name not in _KNOWN
+            }
+        )
     names["raise_exception"] = refuse
     names["strftime_now"] = _now
     names["__turn__"] = bounds.turn

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from silmu.errors import InputError, UsageError
-from silmu.runtime import chat, tokenizer_file
-from silmu.runtime.tokenizer_families import ROLES
+from silmu.runtime import chat, tokenized, tokenizer_file
+from silmu.runtime.tokenized import Encoded, Rows
+from silmu.runtime.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from tokenizers import Encoding
     from tokenizers import Tokenizer as RustTokenizer
 
     from silmu.runtime.folder import Folder
@@ -38,61 +36,11 @@ NO_LIMIT = int(1e20)
 
 TRUNCATIONS = ("longest_first", "only_first", "only_second")
 PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
-# The spaces that a word-level decoder leaves before English punctuation and contractions.
-_CLEAN_UP = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
 
 Truncation = Literal["longest_first", "only_first", "only_second", "do_not_truncate"]
 
 
-@dataclass
-class Encoded:
-    """One row for a model: token ids and what is known of each token.
-
-    Attributes:
-        ids, type_ids, special: a number for each token; `special` is 1 for tokens that are not
-            of the text.
-        encoding: the same with offsets and words, as the `tokenizers` library gives it.
-        overflowing: the windows that follow, where truncation was asked to keep them.
-    """
-
-    ids: list[int]
-    type_ids: list[int]
-    special: list[int]
-    encoding: Encoding
-    overflowing: list[Encoded]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.ids)
-
-    def __getitem__(self, place: int | slice) -> int | list[int]:
-        return self.ids[place]
-
-
-class Rows(dict[str, Any]):
-    """What a tokenizer gives for texts, by name; also as attributes, as programs read it."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"the tokenizer gave {', '.join(self)}, no {name!r}") from None
-
-
-class Tokenizer:
+class Tokenizer(Vocabulary):
     """The tokenizer of a model folder.
 
     >>> tokenizer = Tokenizer.open(folder)                              # doctest: +SKIP
@@ -101,16 +49,13 @@ class Tokenizer:
     """
 
     def __init__(self, name: str, rust: RustTokenizer, settings: dict[str, Any]) -> None:
-        self.name_or_path = name
-        self.settings = settings
-        self.backend_tokenizer = rust
+        super().__init__(name, rust, settings)
         self.model_max_length: int = tokenizer_file.max_length(settings, name)
         self.max_characters = MAX_CHARACTERS
         self.padding_side = tokenizer_file.side(settings, "padding_side", name)
         self.truncation_side = tokenizer_file.side(settings, "truncation_side", name)
         self.model_input_names = tokenizer_file.input_names(settings, name)
         self.chat_template: str | dict[str, str] | None = chat.templates(settings, name)
-        self._special = tokenizer_file.special_tokens(settings, name)
         # Truncation is a setting of the shared Rust object, so two threads must take turns.
         self._lock = threading.Lock()
         rust.no_padding()
@@ -128,78 +73,11 @@ class Tokenizer:
         rust, settings = tokenizer_file.read(folder)
         return cls(folder.name, rust, settings)
 
-    # Special tokens, by the names that transformers gives them.
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
-    def special_token(self, role: str) -> str | None:
-        """The token of a role, such as `pad`; None where there is none."""
-        return self._special.get(role)
-
-    def special_id(self, role: str) -> int | None:
-        """The id of the token of a role."""
-        token = self._special.get(role)
-        return None if token is None else self.backend_tokenizer.token_to_id(token)
-
-    def set_special(self, role: str, token: str | None) -> None:
-        """Makes a token of the vocabulary stand for a role."""
-        if token is None:
-            self._special.pop(role, None)
-        elif self.backend_tokenizer.token_to_id(token) is None:
-            raise UsageError(f"{token!r} is not in the vocabulary of `{self.name_or_path}`")
-        else:
-            self._special[role] = token
-
-    def __getattr__(self, name: str) -> Any:
-        role = name.removesuffix("_id").removesuffix("_token")
-        if role in ROLES and name == f"{role}_token":
-            return self.special_token(role)
-        if role in ROLES and name == f"{role}_token_id":
-            return self.special_id(role)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        role = name.removesuffix("_id").removesuffix("_token")
-        if role in ROLES and name.endswith("_token"):
-            self.set_special(role, None if value is None else str(value))
-        elif role in ROLES and name.endswith("_token_id"):
-            token = None if value is None else self.convert_ids_to_tokens(int(value))
-            self.set_special(role, cast("str | None", token))
-        else:
-            super().__setattr__(name, value)
-
-    @property
-    def all_special_ids(self) -> list[int]:
-        """The ids of every token that has a role."""
-        ids = (self.special_id(role) for role in self._special)
-        return sorted({i for i in ids if i is not None})
-
-    @property
-    def vocab_size(self) -> int:
-        """The number of tokens without the added ones."""
-        return self.backend_tokenizer.get_vocab_size(with_added_tokens=False)
-
-    def __len__(self) -> int:
-        return self.backend_tokenizer.get_vocab_size(with_added_tokens=True)
-
-    @cached_property
-    def _misnamed(self) -> dict[int, str]:
-        """Added tokens by id that the library does not name as they are written.
-
-        From version 0.23 on it names those which are looked for in the normalised text as that
-        spells them, `[unk]` for `[UNK]`, and then does not know that they are special.
-        """
-        rust = self.backend_tokenizer
-        added = rust.get_added_tokens_decoder()
-        return {
-            i: token.content for i, token in added.items() if rust.id_to_token(i) != token.content
-        }
-
-    @cached_property
-    def _special_ids(self) -> frozenset[int]:
-        """The ids of all added tokens that are special."""
-        added = self.backend_tokenizer.get_added_tokens_decoder()
-        return frozenset(i for i, token in added.items() if token.special)
-
-    # Text to ids.
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def encode(
         self,
@@ -210,6 +88,7 @@ class Tokenizer:
         truncation: Truncation | bool | None = None,
         max_length: int | None = None,
         stride: int = 0,
+        **others: Any,
     ) -> Encoded:
         """One text, or a pair, as a row of token ids.
 
@@ -224,7 +103,15 @@ class Tokenizer:
 
         Raises:
             InputError: not a text, or one that no encoding of Unicode can hold.
+            UsageError: an option that is for rows of several texts.
         """
+        if "text_pair" in others:
+            pair = others.pop("text_pair")
+        if asked := [name for name, value in others.items() if value]:
+            raise UsageError(
+                f"encode gives a list of ids, and was asked for {', '.join(asked)}",
+                hint="call the tokenizer itself: tokenizer(text, ...)",
+            )
         for part in (text, pair):
             if part is not None and not _is_text(part):
                 raise InputError(
@@ -255,50 +142,63 @@ class Tokenizer:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
                 raise InputError(f"the tokenizer cannot read this text: {error}") from error
-        return _encoded(encoding)
+        return Encoded(encoding)
 
     def __call__(
         self,
-        text: str | Sequence[str],
-        text_pair: str | Sequence[str] | None = None,
+        text: Any,
+        text_pair: Any = None,
         *,
         add_special_tokens: bool = True,
         padding: bool | str = False,
         truncation: Truncation | bool | None = None,
         max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
         return_tensors: str | None = None,
         return_token_type_ids: bool | None = None,
         return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
         **others: Any,
     ) -> Rows:
-        """One text or a list of them as lists, or with `return_tensors="np"` as arrays."""
+        """A text, a pair, or a list of either as lists, or with `return_tensors="np"` as arrays."""
+        del verbose
         if others:
             logger.warning("the tokenizer does not know, and ignores, %s", ", ".join(others))
-        single = isinstance(text, str)
-        texts = [text] if single else list(text)
-        pairs = [text_pair] if single else list(text_pair or [None] * len(texts))
-        rows = [
-            self.encode(
+        tokenized.refuse_tensors(return_tensors)
+        texts, pairs, single = tokenized.texts_and_pairs(
+            text, text_pair, is_split=is_split_into_words
+        )
+        rows: list[Encoded] = []
+        sources: list[int] = []
+        for i, (one, other) in enumerate(zip(texts, pairs, strict=True)):
+            row = self.encode(
                 one,
                 other,
                 add_special_tokens=add_special_tokens,
                 truncation=truncation,
                 max_length=max_length,
+                stride=stride,
             )
-            for one, other in zip(texts, pairs, strict=True)
-        ]
-        if return_tensors not in (None, "np", "onnx"):  # the framework that pipelines name
-            raise UsageError(f"return_tensors is {return_tensors!r}; silmu has 'np'")
+            windows = [row, *(row.overflowing if return_overflowing_tokens else ())]
+            rows += windows
+            sources += [i] * len(windows)
+        side = self.padding_side if padding_side is None else padding_side
+        width = None
         if padding or return_tensors:
             longest = max((len(row) for row in rows), default=0)
-            arrays = self.pad(
-                rows, self.padded_length(longest, padding, max_length, pad_to_multiple_of)
-            )
+            width = self.padded_length(longest, padding, max_length, pad_to_multiple_of)
+            arrays = self.pad(rows, width, side=side)
             found: dict[str, Any] = arrays if return_tensors else _as_lists(arrays)
         else:
             found = {
-                "input_ids": [row.ids for row in rows],
+                "input_ids": [[*row] for row in rows],
                 "token_type_ids": [row.type_ids for row in rows],
                 "attention_mask": [[1] * len(row) for row in rows],
             }
@@ -310,13 +210,28 @@ class Tokenizer:
             wanted = asked.get(name)
             if not (name in self.model_input_names if wanted is None else wanted):
                 del found[name]
-        if single and return_tensors is None:
-            return Rows({name: value[0] for name, value in found.items()})
-        return Rows(found)
+        also = {
+            "special_tokens_mask": return_special_tokens_mask,
+            "offset_mapping": return_offsets_mapping,
+            "length": return_length,
+        }
+        more = tokenized.about(rows, width, side)
+        more["overflow_to_sample_mapping"] = sources
+        also["overflow_to_sample_mapping"] = return_overflowing_tokens
+        for name, wanted in also.items():
+            if wanted:
+                found[name] = np.array(more[name]) if return_tensors else more[name]
+        if single and return_tensors is None and not return_overflowing_tokens:
+            found = {name: v if name == "length" else v[0] for name, v in found.items()}
+        return Rows(found, rows, side)
 
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens of a text, without those that frame it."""
-        return self.encode(text, add_special_tokens=False).encoding.tokens
+    encode_plus = batch_encode_plus = __call__
+
+    def tokenize(
+        self, text: str, pair: str | None = None, *, add_special_tokens: bool = False
+    ) -> list[str]:
+        """The tokens of a text, without those that frame it unless they are asked for."""
+        return self.encode(text, pair, add_special_tokens=add_special_tokens).encoding.tokens
 
     def padded_length(
         self, longest: int, padding: bool | str, max_length: int | None, multiple: int | None
@@ -356,80 +271,78 @@ class Tokenizer:
             ids[i, where], types[i, where], mask[i, where] = row.ids, row.type_ids, 1
         return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
 
-    # Ids to text.
+    def get_chat_template(self, chat_template: str | None = None, tools: Any = None) -> str:
+        """The template that `apply_chat_template` takes.
 
-    def decode(
-        self,
-        ids: int | Sequence[int] | NDArray[np.integer[Any]],
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool | None = None,
-    ) -> str:
-        """The text of token ids."""
-        numbers = [int(i) for i in np.atleast_1d(np.asarray(ids, np.int64))]
-        if skip_special_tokens and self._misnamed:
-            numbers = [i for i in numbers if i not in self._special_ids]
-        if self._misnamed.keys() & {*numbers}:
-            names = cast("list[str | None]", self.convert_ids_to_tokens(numbers))
-            kept = [name for name in names if name is not None]
-            text = self.convert_tokens_to_string(kept)
-        else:
-            text = self.backend_tokenizer.decode(numbers, skip_special_tokens=skip_special_tokens)
-        if clean_up_tokenization_spaces is None:
-            clean_up_tokenization_spaces = bool(
-                self.settings.get("clean_up_tokenization_spaces", False)
-            )
-        return clean_up(text) if clean_up_tokenization_spaces else text
-
-    def batch_decode(self, rows: Sequence[Sequence[int]], **options: Any) -> list[str]:
-        """The texts of rows of token ids."""
-        return [self.decode(row, **options) for row in rows]
-
-    def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str | None] | None:
-        """The tokens of ids, as the vocabulary spells them."""
-        if isinstance(ids, int):
-            return self._misnamed.get(ids) or self.backend_tokenizer.id_to_token(ids)
-        return [cast("str | None", self.convert_ids_to_tokens(int(i))) for i in ids]
-
-    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int | None] | None:
-        """The ids of tokens; that of the unknown token for those which are not there."""
-        if isinstance(tokens, str):
-            found = self.backend_tokenizer.token_to_id(tokens)
-            return self.special_id("unk") if found is None else found
-        return [cast("int | None", self.convert_tokens_to_ids(token)) for token in tokens]
-
-    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        """Tokens joined to a text, as the vocabulary's spelling of spaces and pieces wants it."""
-        decoder = self.backend_tokenizer.decoder
-        return " ".join(tokens) if decoder is None else decoder.decode(list(tokens))
-
-    def get_vocab(self) -> dict[str, int]:
-        """Token to id, added tokens included."""
-        return self.backend_tokenizer.get_vocab(with_added_tokens=True)
+        Raises:
+            UsageError: there is none.
+        """
+        return chat.choose(
+            self.chat_template,
+            self.name_or_path,
+            asked=chat_template,
+            with_tools=tools is not None,
+        )
 
     def apply_chat_template(
         self,
-        conversation: Sequence[Mapping[str, Any]],
-        *,
+        conversation: Any,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
         chat_template: str | None = None,
         add_generation_prompt: bool = False,
         continue_final_message: bool = False,
         tokenize: bool = True,
+        padding: bool | str = False,
+        truncation: Truncation | bool | None = None,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        return_dict: bool = False,
+        tokenizer_kwargs: dict[str, Any] | None = None,
         **variables: Any,
-    ) -> str | list[int]:
+    ) -> Any:
         """A conversation as the one text that the model was trained on, or as its ids.
+
+        Args:
+            conversation: messages with `role` and `content`, or a list of conversations.
+            tools, documents: what some templates describe to the model, as dicts.
+            chat_template: in place of the tokenizer's, or the name of one of several.
+            add_generation_prompt: ends with what an answer begins with.
+            continue_final_message: leaves the last message open, to be continued.
+            tokenize: gives ids; else the text.
+            padding, truncation, max_length, return_tensors, tokenizer_kwargs: as in a call.
+            return_dict: gives all arrays by name, and not the ids alone.
+            variables: for the template.
 
         Raises:
             UsageError: the tokenizer has no chat template, or the template refuses.
         """
-        text = chat.render(
-            chat.choose(chat_template or self.chat_template, self.name_or_path),
-            conversation,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=continue_final_message,
-            special_tokens={f"{role}_token": token for role, token in self._special.items()},
-            variables=variables,
+        template = self.get_chat_template(chat_template, tools)
+        several = chat.conversations(conversation)
+        texts = [
+            chat.render(
+                template,
+                one,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=continue_final_message,
+                special_tokens={f"{role}_token": one for role, one in self._special.items()},
+                variables={"tools": tools, "documents": documents, **variables},
+            )
+            for one in ([conversation] if several is None else several)
+        ]
+        if not tokenize:
+            return texts[0] if several is None else texts
+        as_list = several is None and return_tensors is None
+        found = self(
+            texts[0] if as_list else texts,
+            add_special_tokens=False,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            return_tensors=return_tensors,
+            **(tokenizer_kwargs or {}),
         )
-        return self.encode(text, add_special_tokens=False).ids if tokenize else text
+        return found if return_dict else found["input_ids"]
 
     def _set_truncation(
         self, truncation: Truncation | bool | None, max_length: int | None, stride: int
@@ -457,27 +370,6 @@ class Tokenizer:
             raise UsageError(
                 f"max_length {limit} and stride {stride} leave no room for text: {error}"
             ) from error
-
-
-def clean_up(text: str) -> str:
-    """Takes back the spaces that a word-level decoder puts before English punctuation.
-
-    >>> clean_up("do n't stop , please !")
-    "don't stop, please!"
-    """
-    for spaced, tight in _CLEAN_UP:
-        text = text.replace(spaced, tight)
-    return text
-
-
-def _encoded(encoding: Encoding) -> Encoded:
-    return Encoded(
-        encoding.ids,
-        encoding.type_ids,
-        encoding.special_tokens_mask,
-        encoding,
-        [_encoded(window) for window in encoding.overflowing],
-    )
 
 
 def _as_lists(arrays: dict[str, NDArray[np.int64]]) -> dict[str, Any]:

@@ -174,6 +174,10 @@ class Exported:
         """Whether rows of a batch would change each other."""
         return any(inspection.mixes_rows for inspection in self.inspections)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What computes is of this process, and a copy starts its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_sessions"}
+
     def session(self, head: str) -> ExportedEncoder | ExportedPictures | ForeignSession:
         """A session of the graph with a head; for text-generation that of the first step.
 

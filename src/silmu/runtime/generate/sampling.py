@@ -72,12 +72,14 @@ class Sampler:
         if s.typical_p is not None and s.typical_p < 1:
             tokens, x = _typical(tokens, x, s.typical_p, keep)
         if s.epsilon_cutoff:
-            tokens, x = _cut(tokens, x, _softmax(x) >= s.epsilon_cutoff, keep)
+            stays = (_softmax(x) >= s.epsilon_cutoff) | _best(x, keep)
+            tokens, x = tokens[stays], x[stays]
         if s.eta_cutoff:
             # Hewitt et al. 2022, https://arxiv.org/abs/2210.15191.
             p = _softmax(x)
             eta = min(s.eta_cutoff, np.sqrt(s.eta_cutoff) * np.exp(-_entropy(p)))
-            tokens, x = _cut(tokens, x, p >= eta, keep)
+            stays = (p >= eta) | _best(x, keep)
+            tokens, x = tokens[stays], x[stays]
         return tokens, x
 
     def draw(self, scores: NDArray[np.float32], random: np.random.Generator) -> int:
@@ -112,6 +114,11 @@ def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _entropy(p: NDArray[np.float64]) -> float:
     return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+
+
+def _best(x: NDArray[np.float64], keep: int) -> NDArray[np.bool_]:
+    """Which scores, the best first, are among the `keep` best, or as good as the last of these."""
+    return x >= x[min(keep, len(x)) - 1]
 
 
 def _cut(

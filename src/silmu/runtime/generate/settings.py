@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from silmu.errors import InputError, UsageError
@@ -85,7 +86,13 @@ _NUMBERS = {
     "guidance_scale": (float("-inf"), float("inf"), True),
     "max_time": (0.0, float("inf"), True),
 }
+_NEVER_NONE = (
+    *("do_sample", "num_beams", "num_return_sequences", "early_stopping"),
+    *("min_length", "length_penalty"),
+)
+"""What has a value always: None is the default, as programs pass on what they were not given."""
 _FLAGS = ("do_sample", "renormalize_logits", "remove_invalid_values", "return_dict_in_generate")
+_ENDS = ("eos_token_id", "forced_eos_token_id")
 _ID_LISTS = ("suppress_tokens", "begin_suppress_tokens")
 
 
@@ -149,6 +156,11 @@ class Settings:
     output_logits: bool | None = None
 
     def __post_init__(self) -> None:
+        for name in (*_WHOLE, *_NUMBERS, *_ENDS):
+            value: Any = getattr(self, name)
+            if isinstance(value, Real) and not isinstance(value, int | float):  # of numpy
+                plain = int(value) if isinstance(value, Integral) else float(value)
+                object.__setattr__(self, name, plain)
         for name, (low, high) in _WHOLE.items():
             value = getattr(self, name)
             if value is not None and not (_is_whole(value) and low <= value <= high):
@@ -158,6 +170,8 @@ class Settings:
             if value is None:
                 continue
             sound = isinstance(value, int | float) and not isinstance(value, bool)
+            if name == "temperature" and not self.do_sample and sound and value == 0:
+                continue  # as many programs write it beside do_sample=False, where nothing reads it
             if not sound or not (low <= value <= high) or (value == low and not closed):
                 bounds = f"above {low:g}" if not closed else f"from {low:g}"
                 raise UsageError(
@@ -179,7 +193,7 @@ class Settings:
         self._check_together()
 
     def _check_ends(self) -> None:
-        for name in ("eos_token_id", "forced_eos_token_id"):
+        for name in _ENDS:
             value = getattr(self, name)
             if value is not None and not _is_whole(value) and not _is_ids(value):
                 raise UsageError(
@@ -336,6 +350,9 @@ def merged(*layers: Mapping[str, Any]) -> Settings:
                 hint=f"did you mean `{near[0]}`?" if near else f"there are {', '.join(_FIELDS)}",
             )
         del values[name]
+    for name in _NEVER_NONE:
+        if name in values and values[name] is None:
+            del values[name]
     return Settings(**values)
 
 
