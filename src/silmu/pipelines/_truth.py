@@ -157,7 +157,7 @@ def _inputs(
     if given is None:
         trained = Processor.open(pipe.model.folder)
         texts = [one for one in first if one != target and row_files.is_text(first[one])]
-        if target is None and len(texts) > 1:
+        if target is None:
             texts = [one for one in texts if one not in TARGETS["single"]]
         if trained is None and len(texts) != 1:
             raise UsageError(
@@ -192,7 +192,7 @@ def _there(name: str, first: Row, column: str) -> str:
 
 
 def _listed(first: Row) -> str:
-    return ", ".join(f"`{column}`" for column in first)
+    return ", ".join(f"`{column}`" for column in first) or "none"
 
 
 def _truth(values: list[Any], kind: str, pipe: Pipeline, what: str) -> tuple[Any, list[bool]]:
