@@ -38,9 +38,7 @@ def registered(library: ModuleType, name: str, **given: Any) -> Any:
     errors = library.error
     try:
         environment = library.make(name, disable_env_checker=True, **given)
-    except errors.DependencyNotInstalled as error:
-        raise lacking(name, error) from error
-    except (ImportError, ModuleNotFoundError) as error:
+    except (errors.DependencyNotInstalled, ImportError) as error:
         raise lacking(name, error) from error
     except errors.Error as error:
         raise unknown(library, name, error) from error
