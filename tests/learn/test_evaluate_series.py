@@ -576,7 +576,7 @@ def test_a_second_look_is_counted_and_tells_the_same(
 
 
 def test_baselines_know_the_training_and_no_more(run: tuple[Path, Prepared]) -> None:
-    from silmu.steps.evaluate.series.test_split import _history
+    from silmu.steps.evaluate.series.parts import _history
     from silmu.steps.prepare.series import cuts_of
 
     _, prepared = run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
     from silmu.steps.collect.dataset import Dataset
+    from silmu.steps.design.plan import Design
     from silmu.steps.design.spaces import Space
     from silmu.steps.prepare.prepared import Prepared
 
@@ -46,6 +48,10 @@ class TimeSeriesForecastingConfig(SupervisedConfig):
     """What is done to each window: `standard`, `mean` or `none`."""
     gap: int = 0
     """Steps before validation and before test that no target lies in."""
+    backtest: int | None = None
+    """How many earlier parts of time are tested on too, each by a network that saw only what lies
+    before it. None for as many as make ten times what is told at once of a test part that is not
+    four times that, but three at most; with a budget for none."""
 
     # design
     head: str | None = None
@@ -61,7 +67,14 @@ class TimeSeriesForecastingConfig(SupervisedConfig):
         """The settings of the prepare step."""
         names = ("prediction_length", "context_length", "season", "fill", "normalise", "gap")
         own = {name: getattr(self, name) for name in (*names, "split", "validation", "test")}
-        return {**own, "known": self.known}
+        backtest = 0 if self.backtest is None and self.budget is not None else self.backtest
+        return {**own, "known": self.known, "backtest": backtest}
+
+    @property
+    def training_seconds(self) -> float | None:
+        """How long one training may take by the budget; those of a backtest have their parts."""
+        whole = super().training_seconds
+        return None if whole is None else whole / (1 + (self.backtest or 0))
 
 
 @final
@@ -108,18 +121,19 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """2: windows of the series; what was open of them stands in the settings then."""
-        from silmu.steps.prepare.series import processor_of
+        from silmu.steps.prepare.series import earlier_of, processor_of
 
         found = super().prepare(dataset)
         processor = processor_of(found)
         names = ("prediction_length", "context_length", "season")
-        self.config = self.config.changed({name: getattr(processor, name) for name in names})
+        settled = {name: getattr(processor, name) for name in names}
+        self.config = self.config.changed({**settled, "backtest": len(earlier_of(found))})
         return found
 
     def read(self, dataset: Dataset, folder: Path) -> Prepared:
         """Windows of the series, cut by time and normalised one by one."""
         from silmu.steps.prepare import prepare_series
-        from silmu.steps.prepare.series import processor_of
+        from silmu.steps.prepare.series import earlier_of, processor_of
 
         found = prepare_series(dataset, folder, settings=self.config.of_prepare())
         processor, count = processor_of(found), found.about["windows"]
@@ -137,6 +151,12 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         if names := [f"`{name}`" for name in processor.layout.input if name not in used]:
             self.tell(f"prepare: ignored: constant in the training part: {', '.join(names)}")
         self.tell(f"prepare: {count['train']:,} windows to learn, {count['validation']:,} to judge")
+        if several := len(earlier_of(found)):
+            parts = "1 earlier part" if several == 1 else f"{several:,} earlier parts"
+            self.tell(
+                f"prepare: {parts} of time will be tested on too, by networks that see only what "
+                "lies before"
+            )
         return found
 
     def decided(self, prepared: Prepared) -> dict[str, Any]:
@@ -153,6 +173,39 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
         config, count = self.config, prepared and prepared.about["windows"]["train"]
         decided = series.decided(config.network, config.to_dict(), count, config.context_length)
         return spaces.for_series(config.network, decided)
+
+    def train(self, design: Design, prepared: Prepared) -> Path:
+        """4: the model, and one for each earlier part of time that is tested on too."""
+        from silmu.steps.prepare.series import earlier_of
+
+        model = super().train(design, prepared)
+        ends = earlier_of(prepared)
+        if ends and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            self.tell(f"backtest: left out among several processes; silmu train {self.folder}")
+            return model
+        for number, end in enumerate(ends, 1):
+            self._train_earlier(number, end, design, prepared)
+        return model
+
+    def _train_earlier(self, number: int, end: int, design: Design, prepared: Prepared) -> None:
+        """The same network, of what lies before an earlier end, with the same settings."""
+        from silmu.steps.prepare import prepare_series
+        from silmu.steps.prepare.prepared import Prepared
+        from silmu.steps.prepare.series import BACKTEST, processor_of
+
+        folder = self.folder / BACKTEST / str(number)
+        if (folder / "4-model").exists():
+            return
+        dataset = prepared.dataset
+        known = [one.name for one in processor_of(prepared).known]
+        asked = {**self.config.of_prepare(), "known": known, "backtest": 0, "until": end}
+        place = folder / "2-prepared"
+        if not place.exists():
+            prepare_series(dataset, place, settings=asked)
+        config = self.config.changed({"gradients": False, "search": None})
+        part = TimeSeriesForecasting(config, folder, quiet=self.quiet)
+        self.tell(f"backtest: earlier part {number} of {self.config.backtest}")
+        Supervised.train(part, design, Prepared.open(place, dataset))
 
     def objective(self, network: str, prepared: Prepared, settings: Mapping[str, Any]) -> Any:
         """The untrained network with the windows of training and validation."""

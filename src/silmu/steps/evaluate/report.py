@@ -138,6 +138,9 @@ metrics.json, whole. What does not apply is null or an empty list; a Metric is
                     origin to origin, "from", "to": times of the first and the last step told,
                     "by_horizon": [{"step": ahead, "score": Metric of the metric that counts,
                     "baseline": Metric or null}],
+                    "parts": [{"from", "to", "windows", "score", "baseline", "coverage"}] of a
+                    backtest, the earliest first; the last is the test part, whose network is the
+                    model; [] where that is alone,
                     "by_series": [{"series", "windows", "score": Metric, "baseline": Metric or
                     null, "scaled": error over the naive error in the training or null,
                     "coverage": share within the first and the last decile}], the hardest first,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
 
 METHOD = "time"
 FUTURE = "rows after the last target, which tell of what is to come"
+LATER = "rows of later parts of time"
 GAP = "rows between the parts, in the gap that was asked for"
 CUTS = "cuts"
+EARLIER, UNTIL = "earlier", "until"
+"""Where earlier parts of time end that are tested on too; and where all ends that is seen."""
+BACKTEST = "4-backtest"
+"""The folder of a run with a folder for each of them, numbered from the latest on."""
 OF_STEPS = ("values", "observed", "time_features")
 OF_SERIES = ("static_real", "static_categorical")
 """The fields of `Tracks` that have a number for each step, and for each series."""
@@ -93,8 +99,16 @@ def cuts_of(found: prepared.Prepared) -> Cuts:
 
 
 def whole(found: prepared.Prepared) -> tuple[Series, ...]:
-    """All series of the dataset from beginning to end; for evaluate, once training is done."""
-    return collected.read(found.dataset).series
+    """All series of the dataset from beginning to end; for evaluate, once training is done.
+
+    Of a part of a backtest, to where that ends.
+    """
+    return _until(collected.read(found.dataset).series, found.about.get(UNTIL))
+
+
+def earlier_of(found: prepared.Prepared) -> tuple[int, ...]:
+    """Where earlier parts of time end that are tested on too, the latest first."""
+    return tuple(found.about.get(EARLIER, ()))  # which what an older silmu left has not
 
 
 def write_series(
@@ -106,7 +120,7 @@ def write_series(
         InputError: the series are too short.
     """
     read = collected.read(dataset)
-    series = read.series
+    series = _until(read.series, settings.until)
     longest = max(len(one.values) for one in series)
     ahead = settings.prediction_length or windows.horizon(read.step, longest)
     cuts = windows.cut(series, ahead, settings.validation, settings.test, settings.gap)
@@ -118,8 +132,11 @@ def write_series(
     season = settings.season or windows.season_of(parts, read.step, ahead)
     training = max(len(part) for part in parts)
     context = settings.context_length or windows.context(season, ahead, training)
+    earlier = windows.earlier(
+        series, cuts, ahead, settings.validation, settings.test, settings.backtest
+    )
     processor = SeriesProcessor.fitted(
-        read,
+        replace(read, series=series),
         collected.layout_of(dataset),
         ends=ends,
         fill=settings.fill,
@@ -139,9 +156,7 @@ def write_series(
                 hint=f"--set prediction_length={max(ahead // 2, 1)}, or more rows",
             )
     seen = [one.until(int(np.clip(cuts.test - cuts.gap - one.first, 0, 1 << 62))) for one in series]
-    split = _split(
-        read.places, cuts, dataset, end=max(one.first + len(one.values) for one in series)
-    )
+    split = _split(read.places, cuts, dataset, max(one.end for one in series), settings.until)
     labels = _labels(dataset, parts)
     with store.new_folder(folder, meta={"dataset": dataset.fingerprint}) as writer:
         _write_tracks(writer, [processor.tracks(one, 0) for one in seen])
@@ -157,17 +172,29 @@ def write_series(
         fitted = prepared.fitted_hash(files, told)
         about = {
             CUTS: {"validation": cuts.validation, "test": cuts.test, "gap": cuts.gap},
+            EARLIER: earlier,
+            UNTIL: settings.until,
             "windows": {name: len(some) for name, some in found.items()},
         }
         prepared.seal(writer, dataset, split, labels, fitted, **about)
     return prepared.Prepared.open(folder, dataset)
 
 
-def _split(places: NDArray[np.int64], cuts: Cuts, dataset: Dataset, end: int) -> Split:
+def _until(series: tuple[Series, ...], end: int | None) -> tuple[Series, ...]:
+    """The series before a step, as if they had been collected then."""
+    if end is None:
+        return series
+    return tuple(one.until(end - one.first) for one in series if one.first < end)
+
+
+def _split(
+    places: NDArray[np.int64], cuts: Cuts, dataset: Dataset, end: int, until: int | None
+) -> Split:
     """The side of each row by its time."""
     sides = cuts.sides(places)
     left_out: dict[str, int] = {}
-    for reason, rows in ((FUTURE, places >= end), (GAP, sides < 0)):
+    future = FUTURE if until is None else LATER
+    for reason, rows in ((future, places >= end), (GAP, sides < 0)):
         sides[rows] = splits.OUT
         if count := int(rows.sum()):
             left_out[reason] = count

@@ -15,6 +15,8 @@ NORMALISE_WINDOWS = ("standard", "mean", "none")
 FILL = ("linear", "last", "mean", "zero", "none")
 MOST_STEPS = 10_000
 """Of a window."""
+MOST_PARTS = 20
+"""Of a backtest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,9 @@ class SeriesSettings(Settings):
         known: covariates that are known ahead; None for those that the rows after the last target
             have values of.
         gap: steps before validation and before test that no target lies in.
+        backtest: how many earlier parts of time a run is tested on too; None for as many as a short
+            test part wants, see `windows.earlier`.
+        until: the step number before which all lies that is seen of the series; None for all of it.
     """
 
     validation: float = 0.15
@@ -189,6 +194,8 @@ class SeriesSettings(Settings):
     normalise: str = "standard"
     known: tuple[str, ...] | None = None
     gap: int = 0
+    backtest: int | None = None
+    until: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("fill", FILL), ("normalise", NORMALISE_WINDOWS)):
@@ -202,6 +209,8 @@ class SeriesSettings(Settings):
                 raise UsageError(f"{name} is {value}; it must be from {least} to {MOST_STEPS:,}")
         if not 0 <= self.gap <= MOST_STEPS:
             raise UsageError(f"gap is {self.gap}; it must be from 0 to {MOST_STEPS:,}")
+        if self.backtest is not None and not 0 <= self.backtest <= MOST_PARTS:
+            raise UsageError(f"backtest is {self.backtest}; it must be from 0 to {MOST_PARTS}")
         if self.split not in ("auto", "time"):
             raise UsageError(
                 f"split is {self.split!r}; series are split by time, or what is tested on would be "

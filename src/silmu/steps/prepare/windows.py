@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from silmu.errors import InputError
+from silmu.errors import InputError, UsageError
 from silmu.runtime.series.steps import PASSING
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ HOUR, DOZEN = 3600, 12
 
 SHARE_AT_MOST = 0.25
 """The part of the time that validation, or test, may take where it must be large for a window."""
+
+FEW, ENOUGH = 4, 10
+"""A test of fewer horizons tells next to nothing, for what is forecast at once errs together. There
+earlier parts of time are tested on too, until it is so many."""
+
+MOST_EARLIER = 3
+"""So many earlier parts are tested on at most, unless settings say otherwise."""
 
 CONTEXTS = 3
 """So many contexts, at least, the training part is long."""
@@ -116,6 +123,56 @@ def cut(
         for share in (validation, test)
     ]
     return Cuts(end - sizes[1] - gap - sizes[0], end - sizes[1], gap)
+
+
+def earlier(
+    series: Sequence[Series],
+    cuts: Cuts,
+    prediction_length: int,
+    validation: float,
+    test: float,
+    count: int | None = None,
+) -> tuple[int, ...]:
+    """Where earlier parts of time end that are tested on too, the latest first.
+
+    Each ends where the test part after it begins, and is cut as if nothing came later: a rolling
+    origin of the whole run (Tashman 2000, https://doi.org/10.1016/S0169-2070(00)00065-0).
+
+    Args:
+        series: that are cut.
+        cuts: of the run itself.
+        prediction_length: steps that are told.
+        validation, test: the shares of each part.
+        count: how many. If not given, none beside a test of FEW horizons, and beside a shorter one
+            as many as make it ENOUGH: MOST_EARLIER at most, with half of the run's training each.
+
+    Raises:
+        UsageError: there is no room for so many.
+    """
+    first = min(one.first for one in series)
+    told = max(one.end for one in series) - cuts.test
+    wanted, enough = (count, np.inf) if count is not None else (MOST_EARLIER, 0)
+    if count is None and told < FEW * prediction_length:
+        enough = ENOUGH * prediction_length
+    found: list[int] = []
+    own = cuts
+    while len(found) < wanted and told < enough:
+        end = own.test
+        cut_off = [one.until(end - one.first) for one in series if one.first < end]
+        try:
+            own = cut(cut_off, prediction_length, validation, test, cuts.gap)
+        except InputError:
+            break
+        if count is None and 2 * (own.validation - first) < cuts.validation - first:
+            break
+        found.append(end)
+        told += end - own.test
+    if count is not None and len(found) < count:
+        raise UsageError(
+            f"backtest is {count}, and the series have room for {len(found)}",
+            hint=f"--set backtest={len(found)}, or smaller shares of validation and test",
+        )
+    return tuple(found)
 
 
 def season_of(parts: Sequence[NDArray[np.float64]], step: Step, prediction_length: int) -> int:

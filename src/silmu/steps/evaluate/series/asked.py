@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,16 +17,17 @@ from silmu.steps.evaluate.series import details as tables
 from silmu.steps.evaluate.series.figures import LEVELS, PROMISED, Said
 from silmu.steps.evaluate.series.judged import SCALED, Judged, Unit
 from silmu.steps.evaluate.series.windows import Windows
+from silmu.steps.prepare.windows import FEW
 from silmu.steps.train.progress import Progress
+
+if TYPE_CHECKING:
+    from silmu.steps.evaluate.series.parts import Joined
 
 AT_ONCE = 64
 """So many windows are asked together; networks that draw trajectories take a while for them."""
 
 MOSTLY = 0.5
 """From which share of true numbers that are 0 on it is told what figures mean then."""
-
-FEW = 4
-"""A test part of fewer horizons is called short."""
 
 
 def said(pipe: Any, tracks: Sequence[Tracks], windows: Windows, progress: Progress) -> Said:
@@ -99,6 +100,22 @@ def told(
         "coverage": tables.coverage(own),
         **tables.shown(windows, own, strong, unit, processor.context_length, times),
     }
+
+
+def by_part(
+    pipe: Any, told: Joined, own: Judged, strong: Judged | None, unit: Unit, seed: int
+) -> list[dict[str, Any]]:
+    """`parts` of `details.series`; none where the test part is alone."""
+    count = int(told.part.max()) + 1
+    if count == 1:
+        return []
+    times = partial(written, pipe.processor.step, pipe.processor.layout.zone)
+    found: list[dict[str, Any]] = []
+    for one in tables.by_part(told.part, count, own, strong, unit, seed):
+        steps = told.windows.steps[told.part == one.pop("part")]
+        first, last = times(np.array([steps.min(), steps.max()]))
+        found.append({"from": first, "to": last, "windows": len(steps), **one})
+    return found
 
 
 def details(

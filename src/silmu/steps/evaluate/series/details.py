@@ -73,6 +73,33 @@ def by_series(
     return told[:MOST_SERIES]
 
 
+def by_part(
+    part: NDArray[np.int64],
+    count: int,
+    judged: Judged,
+    other: Judged | None,
+    unit: Unit,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Each part of time by itself, the earliest first; `part` is that of each window."""
+
+    def of(one: Judged) -> NDArray[np.int64]:
+        return part[one.errors.window]
+
+    found, beside = _parts(judged, other, of, count, _COLUMN[unit.metric], seed)
+    within = judged.errors.columns.get("within")
+    return [
+        {
+            "part": place,
+            "score": own,
+            "baseline": one,
+            "coverage": None if within is None else float(within[of(judged) == place].mean()),
+        }
+        for place, (own, one) in enumerate(zip(found, beside, strict=True))
+        if own is not None
+    ]
+
+
 def coverage(judged: Judged) -> list[dict[str, Any]]:
     """Of each decile, the share of true numbers below it, which is to be the decile itself."""
     if "below" not in judged.totals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from silmu.steps.evaluate.metrics import LOWER_IS_BETTER
 from silmu.steps.evaluate.numbers import Sums, Totals
 from silmu.steps.evaluate.series.blocks import Blocks
 from silmu.steps.evaluate.series.figures import Errors, Said, errors, measure
-from silmu.steps.evaluate.series.simple import Baseline, chosen_season, scales
+from silmu.steps.evaluate.series.simple import chosen_season, scales
 from silmu.steps.evaluate.series.windows import History, Windows
 
 ABSOLUTE, SCALED = "mean_absolute_error", "mean_absolute_scaled_error"
@@ -96,10 +96,28 @@ class Judged:
         return concluded(metric, difference, low, high, name=name, title=other.title, units=units)
 
 
+class Simpler(Protocol):
+    """What a model is judged beside, such as `simple.Baseline`."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in words that fit after "better than"."""
+        ...
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What a report says of how it was chosen."""
+        ...
+
+    def said(self, windows: Windows) -> Said:
+        """Its forecasts."""
+        ...
+
+
 def judge(
     windows: Windows,
     model: Said,
-    baselines: Mapping[str, Baseline],
+    baselines: Mapping[str, Simpler],
     unit: Unit,
     seed: int,
 ) -> tuple[Judged, dict[str, Judged]]:
@@ -112,14 +130,14 @@ def judge(
     judged: dict[str, Judged] = {}
     for (name, one), own, again in zip(said.items(), sums, drawn, strict=True):
         totals = {key: block.sum(axis=0) for key, block in own.items()}
-        about = baselines[name].about if name else {}
+        about: Mapping[str, Any] = baselines[name].about if name else {}
         title = baselines[name].title if name else ""
         judged[name] = Judged(one, found[name], totals, again, blocks, title, about)
     return judged.pop(""), judged
 
 
 def strongest(
-    windows: Windows, baselines: Mapping[str, Baseline], names: Sequence[str], unit: Unit
+    windows: Windows, baselines: Mapping[str, Simpler], names: Sequence[str], unit: Unit
 ) -> tuple[str, dict[str, float]]:
     """Which of some baselines errs least in windows that are not those of the test.
 

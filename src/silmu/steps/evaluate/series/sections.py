@@ -31,6 +31,7 @@ def of(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Html | None]]:
     yield "forecasts", "Forecasts", _windows(report, found, "typical", baseline)
     metric = sentence(metric_name(report.get("metric", "")))[:-1]
     yield "ahead", "By steps ahead, and what the bands hold", _ahead(found, metric, baseline)
+    yield "parts", "By part of time", _by_part(found, metric, baseline)
     yield "by-series", "By series", _by_series(found, baseline)
     yield "furthest", "Furthest from the truth", _windows(report, found, "worst", baseline)
     yield "memory", "Why LSTM and GRU", memory.section(found.get("gradients"))
@@ -58,6 +59,12 @@ def how(report: Mapping[str, Any]) -> str | None:
         "Errors are those of the median, squared ones those of the mean; coverage and width are "
         "of the interval between the first and the last decile.",
     ]
+    if several := listed(found, "parts"):
+        parts.append(
+            f"{len(several)} parts of time were told, each by a network with the same settings "
+            "that saw only what lies before it; the last is the test part, and its network the "
+            "model."
+        )
     if report.get("metric") == "mean_absolute_scaled_error":
         parts.append(
             "The series differ in size by more than ten times, so the error that counts is told "
@@ -129,6 +136,40 @@ def _ahead(found: Mapping[str, Any], metric: str, baseline: str) -> Html | None:
         "are worth: on the dashed line as many true numbers lie below each as it says."
         '</p><div class="figures-row">{drawn}</div>',
         drawn=joined(drawn),
+    )
+
+
+def _by_part(found: Mapping[str, Any], metric: str, baseline: str) -> Html | None:
+    every = listed(found, "parts")
+    if not every:
+        return None
+    rows = [
+        html(
+            '<tr><th scope="row">{first} to {last} <small>{n} forecasts{own}</small></th>{score}'
+            '{baseline}<td class="fig">{held}</td></tr>',
+            first=one["from"],
+            last=one["to"],
+            n=f"{one['windows']:,}",
+            own=", of the model" if one is every[-1] else "",
+            score=cell(one["score"]),
+            baseline=cell(one["baseline"]) if baseline else html(""),
+            held=figure(one["coverage"]),
+        )
+        for one in every
+    ]
+    return html(
+        '<p class="lead">A backtest: each part was told by a network that saw only what lies '
+        "before it. The figures of this page are of all parts together.</p>"
+        '<div class="scroll" tabindex="0" role="group" aria-label="Figures by part of time">'
+        '<table class="labels"><caption class="unseen">Each part of time by itself</caption><thead>'
+        '<tr><th scope="col">part</th><th scope="col" class="fig">{metric}</th>{beside}'
+        '<th scope="col" class="fig">within 80 % band</th></tr></thead>'
+        "<tbody>{rows}</tbody></table></div>",
+        metric=metric,
+        beside=html('<th scope="col" class="fig">{name}</th>', name=baseline)
+        if baseline
+        else html(""),
+        rows=joined(rows),
     )
 
 

@@ -1,35 +1,36 @@
-"""The sealed test part of series: a model on its rolling origins, and simpler forecasts beside."""
+"""The sealed test part of series: a model on its rolling origins, and simpler forecasts beside.
+
+Where a run has a backtest, earlier parts of time are judged with it, each by its own network.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from silmu import extras
 from silmu.errors import UsageError
-from silmu.runtime.series.frame import Series
 from silmu.steps.design.series_defaults import LIKELIHOOD, QUANTILE_LOSS
 from silmu.steps.evaluate import ledger
 from silmu.steps.evaluate.history import history
 from silmu.steps.evaluate.judged import listed, plain, write
 from silmu.steps.evaluate.report import Report
-from silmu.steps.evaluate.scoring import fingerprint_of
-from silmu.steps.evaluate.series import asked, ets, memory, simple
-from silmu.steps.evaluate.series.judged import Unit, judge, strongest
-from silmu.steps.evaluate.series.windows import History, Windows, thinned
+from silmu.steps.evaluate.scoring import fingerprint_of, opened
+from silmu.steps.evaluate.series import asked, ets, memory, parts, simple
+from silmu.steps.evaluate.series.judged import Simpler, Unit, judge, strongest
+from silmu.steps.evaluate.series.parts import Part
 from silmu.steps.evaluate.test_split import fingerprint_of_rows, looks_warnings
+from silmu.steps.evaluate.words import figure, metric_name
 from silmu.steps.prepare.prepared import Prepared
-from silmu.steps.prepare.series import cuts_of, processor_of, whole
-from silmu.steps.prepare.windows import Cuts
-from silmu.steps.prepare.windows import windows as every_window
 from silmu.steps.train.progress import Progress
 
 TOLD_BY_LIKELIHOOD = ("student_t", "transformer")
 """Heads, and networks, that learn a distribution."""
+
+NAIVE = ("naive", "seasonal_naive")
+"""What a model must be better than; the first where no window of the validation part tells."""
 
 
 def evaluate(
@@ -50,47 +51,31 @@ def evaluate(
     seed = int(settings.get("seed") or 0)
     _check(pipe, prepared)
     dataset, places = prepared.dataset, prepared.rows("test")
-    series, cuts, processor = whole(prepared), cuts_of(prepared), processor_of(prepared)
-    sizes = pipe.processor.context_length, pipe.processor.prediction_length
-    end = max(one.end for one in series)
-    every = every_window(series, cuts.test, end, *sizes)
-    if not len(every):
-        raise UsageError(
-            f"the test part has no window of {sizes[1]:,} steps with a value to tell",
-            hint="prepare with test=0.3, say, or a shorter prediction_length",
-        )
     fingerprint, test = fingerprint_of(pipe), fingerprint_of_rows(dataset, places)
     looks = ledger.look(folder, model=fingerprint, test=test)
     beside = ledger.beside(folder, test=test)
 
-    first = {int(which): int(end) for which, end in every[::-1]}
-    histories = tuple(_history(one, cuts, first.get(i, 0)) for i, one in enumerate(series))
-    windows = Windows(histories, *thinned(every, sizes[1]), sizes[1])
-    tracks = [pipe.processor.tracks(one, 0) for one in series]
-    said = asked.said(pipe, tracks, windows, progress)
-
-    seasons = [*processor.step.seasons, processor.season]
-    unit = Unit.of(histories, sizes[1], seasons)
-    simpler = simple.both(histories, sizes[1], unit.season) if with_baselines else {}
-    names, left_out = list(simpler), dict[str, str]()
-    if with_baselines:
-        smoothed = ets.fitted(histories, sizes[1], seasons, unit.season, progress)
-        if isinstance(smoothed, str):
-            left_out["ets"] = smoothed
-        else:
-            simpler["ets"] = smoothed
-    own, others = judge(windows, said, simpler, unit, seed)
+    last = parts.part(pipe, prepared, progress)
+    before = parts.earlier(prepared, folder.parent)
+    every = [*(parts.part(opened(path), one, progress) for path, one in reversed(before)), last]
+    unit = Unit.of(last.windows.histories, last.windows.horizon, last.seasons)
+    simpler, left_out = list[dict[str, Simpler]](), dict[str, str]()
+    for one in every:
+        found, why = _simpler(one, unit, progress) if with_baselines else ({}, {})
+        simpler.append(found)
+        left_out |= why
+    told = parts.joined(every, simpler)
+    own, others = judge(told.windows, told.said, told.simpler, unit, seed)
 
     strong, reached = "", dict[str, float]()
-    if names:
-        before = every_window(series, cuts.validation, cuts.test - cuts.gap, *sizes)
-        validation = Windows(histories, *thinned(before, sizes[1]), sizes[1])
-        strong, reached = strongest(validation, simpler, names, unit)
+    if names := [name for name in NAIVE if name in told.simpler]:
+        strong, reached = strongest(last.before, simpler[-1], names, unit)
     compared = {name: own.against(one, unit.metric, name) for name, one in others.items()}
     comparison = compared.pop(strong, None)
 
-    found = asked.told(pipe, windows, own, others.get(strong), unit, seed)
+    found = asked.told(pipe, told.windows, own, others.get(strong), unit, seed)
     found |= {
+        "parts": asked.by_part(pipe, told, own, others.get(strong), unit, seed),
         "validation": reached,
         "left_out": left_out,
         "gradients": memory.of_run(folder.parent),
@@ -103,7 +88,11 @@ def evaluate(
         "metrics": own.metrics,
         "baselines": {name: one.metrics for name, one in others.items()},
         "comparison": comparison and {**comparison, "others": compared},
-        "warnings": [*looks_warnings(looks, beside), *asked.warnings(windows, own, unit)],
+        "warnings": [
+            *looks_warnings(looks, beside),
+            *_of_parts(found["parts"], unit.metric),
+            *asked.warnings(told.windows, own, unit),
+        ],
         "seconds": {},
         "details": asked.details(own, others, found, seed),
     }
@@ -117,14 +106,30 @@ def evaluate(
     return report
 
 
-def _history(one: Series, cuts: Cuts, first: int) -> History:
-    """A series of which baselines know the training.
+def _simpler(
+    part: Part, unit: Unit, progress: Progress
+) -> tuple[dict[str, Simpler], dict[str, str]]:
+    """Baselines that know what lies before a part, and why one of them does not."""
+    windows = part.windows
+    sizes = windows.histories, windows.horizon
+    found: dict[str, Simpler] = {**simple.both(*sizes, unit.season)}
+    smoothed = ets.fitted(*sizes, part.seasons, unit.season, progress)
+    if isinstance(smoothed, str):
+        return found, {"ets": smoothed}
+    return {**found, "ets": smoothed}, {}
 
-    Where that is too short, as a series began late, they know what lies before its first origin.
-    """
-    known = int(np.clip(cuts.validation - cuts.gap - one.first, 0, len(one)))
-    known = known if known >= ets.FEWEST_STEPS else max(known, first)
-    return History(one.name, one.first, one.values, known)
+
+def _of_parts(found: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
+    """That figures are of several parts, and what the model itself reached."""
+    if not found:
+        return []
+    last = found[-1]
+    beside = "" if last["baseline"] is None else f" beside {figure(last['baseline']['value'])}"
+    return [
+        f"figures are of {len(found)} parts of time together, each told by a network that saw only "
+        f"what lies before; in the last, from {last['from']} on, that is the model: "
+        f"{metric_name(metric)} {figure(last['score']['value'])}{beside}"
+    ]
 
 
 def _check(pipe: Any, prepared: Prepared) -> None:
