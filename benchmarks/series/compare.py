@@ -197,7 +197,9 @@ def train(
     import silmu
 
     given = DATA[name]
-    settings = {"gradients": False, "threads": args.threads, **given.get("settings", {})}
+    # Both sides tell the one test part.
+    settings = {"gradients": False, "backtest": 0, "threads": args.threads}
+    settings |= given.get("settings", {})
     return silmu.train(
         "time-series-forecasting",
         data=args.folder / f"{name}.csv",

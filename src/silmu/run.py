@@ -8,6 +8,7 @@ runs/reviews-text-classification-1/
 ├── 3-design.json   the network and its cost
 ├── 4-train/        checkpoints and log.jsonl
 ├── 4-model/        the model folder
+├── 4-backtest/     where a test part of series is short: the same of earlier parts of time
 ├── 5-report/       metrics.json and report.html
 └── seconds.json    how long each step took
 """

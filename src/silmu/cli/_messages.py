@@ -27,4 +27,6 @@ def set_up(*, quiet: bool, verbose: bool) -> None:
 @final
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        tell(f"{record.levelname.lower()}: {record.getMessage()}")
+        """A line; what a report says is shown as its notes."""
+        if record.name != "silmu.report":
+            tell(f"{record.levelname.lower()}: {record.getMessage()}")

@@ -25,7 +25,7 @@ from silmu.steps.evaluate.report import FILE, FORMAT, Report
 from silmu.steps.evaluate.rows import Rows
 from silmu.steps.evaluate.scoring import Passed, Scorer
 
-logger = logging.getLogger("silmu")
+logger = logging.getLogger("silmu.report")
 
 PAGE, CARD = "report.html", "README.md"
 FEW = 100
