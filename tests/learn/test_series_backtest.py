@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
@@ -22,7 +23,7 @@ from silmu.runtime.series.frame import Series
 from silmu.steps.prepare import windows
 from silmu.steps.prepare.prepared import Prepared
 from silmu.steps.prepare.series import BACKTEST, LATER, earlier_of, processor_of, whole
-from silmu.tasks.time_series_forecasting import TimeSeriesForecasting
+from silmu.tasks.time_series_forecasting import TimeSeriesForecasting, TimeSeriesForecastingConfig
 
 CHILD = Path(__file__).with_name("series_child.py")
 QUICK = {**SMALL, "max_steps": 6, "checkpoint_seconds": 60.0}
@@ -116,7 +117,7 @@ def test_a_budget_is_for_the_model(tmp_path: Path) -> None:
     short = {"prediction_length": 6, "until": "design"}
     assert train(tmp_path / "none", rows(), **short).settings["backtest"] == 3
     assert train(tmp_path / "budget", rows(), budget="10m", **short).settings["backtest"] == 0
-    asked = TimeSeriesForecasting.Config().changed({"budget": "10m", "backtest": 3})
+    asked = TimeSeriesForecastingConfig().changed({"budget": "10m", "backtest": 3})
     assert asked.training_seconds == 150
 
 
@@ -209,6 +210,14 @@ def test_the_page_and_the_card_tell_of_them(run: Run) -> None:
     assert told in " ".join((run.model / "README.md").read_text().split())
 
 
+def test_parts_that_lack_a_network_are_told(run: Run, tmp_path: Path) -> None:
+    place = shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(place / BACKTEST / "2" / "4-model")
+    report = silmu.evaluate(place, quiet=True)
+    assert len(report.details["series"]["parts"]) == 2
+    assert any("1 earlier part of time lacks a network" in one for one in report.warnings)
+
+
 def test_without_baselines_too(run: Run, tmp_path: Path) -> None:
     from silmu.steps.evaluate import evaluate
 
@@ -264,12 +273,8 @@ def test_several_processes_leave_them_to_one(
 ) -> None:
     """Once the model is there, a process alone goes on with them."""
     other = train(tmp_path / "run", rows(), until="design", backtest=2)
-    task = TimeSeriesForecasting(
-        TimeSeriesForecasting.Config().changed(
-            {k: v for k, v in other.settings.items() if k not in ("task", "silmu")}
-        ),
-        other.path,
-    )
+    own = {k: v for k, v in other.settings.items() if k not in ("task", "silmu")}
+    task = TimeSeriesForecasting(TimeSeriesForecastingConfig().changed(own), other.path)
     found, design = prepared(other), other.design
     assert design is not None
     monkeypatch.setattr("silmu.tasks._supervised.Supervised.train", lambda *_: run.model)

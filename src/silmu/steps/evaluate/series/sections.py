@@ -73,10 +73,13 @@ def how(report: Mapping[str, Any]) -> str | None:
     if chosen := part(found, "validation"):
         names = {name: baseline_name(report, name) for name in chosen}
         told = ", ".join(f"{names[name]} {figure(value)}" for name, value in chosen.items())
+        of_it = "no figure here is of that part"
+        if several:
+            of_it = "each part of time has such a part of its own, which none of its figures is of"
         parts.append(
             f"The naive forecast to compare with was chosen on validation: {told}. So were the "
             "weights, the line that they began with, how near to it the medians are drawn and how "
-            "wide the deciles are; no figure here is of that part."
+            f"wide the deciles are; {of_it}."
         )
     for name, why in part(found, "left_out").items():
         parts.append(f"There is no {name.upper()} beside it: {why}.")

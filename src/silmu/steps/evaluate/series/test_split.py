@@ -24,6 +24,7 @@ from silmu.steps.evaluate.series.parts import Part
 from silmu.steps.evaluate.test_split import fingerprint_of_rows, looks_warnings
 from silmu.steps.evaluate.words import figure, metric_name
 from silmu.steps.prepare.prepared import Prepared
+from silmu.steps.prepare.series import earlier_of
 from silmu.steps.train.progress import Progress
 
 TOLD_BY_LIKELIHOOD = ("student_t", "transformer")
@@ -91,6 +92,7 @@ def evaluate(
         "warnings": [
             *looks_warnings(looks, beside),
             *_of_parts(found["parts"], unit.metric),
+            *_lacking(len(earlier_of(prepared)) - len(before), folder.parent),
             *asked.warnings(told.windows, own, unit),
         ],
         "seconds": {},
@@ -130,6 +132,14 @@ def _of_parts(found: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
         f"what lies before; in the last, from {last['from']} on, that is the model: "
         f"{metric_name(metric)} {figure(last['score']['value'])}{beside}"
     ]
+
+
+def _lacking(count: int, run: Path) -> list[str]:
+    """Earlier parts that no network has learnt yet."""
+    if not count:
+        return []
+    lacks = "1 earlier part of time lacks" if count == 1 else f"{count} earlier parts of time lack"
+    return [f"{lacks} a network, so figures are of fewer parts; `silmu train {run}` goes on"]
 
 
 def _check(pipe: Any, prepared: Prepared) -> None:
