@@ -1,4 +1,4 @@
-"""How far quantiles are stretched on the validation part."""
+"""How far quantiles are stretched."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def test_what_is_fitted_on_little_is_wider() -> None:
         low, _, high = fitted(came)
         assert low == pytest.approx(2 * quantile / 1.2816, rel=0.02)
         assert high == pytest.approx(2 * quantile / 1.2816, rel=0.02)
+
+
+@pytest.mark.parametrize(("windows", "size", "factor"), [(2, 0.25, 0.90), (45, 0.5, 0.916)])
+def test_windows_that_were_learnt_count_the_more_the_more_there_are(
+    windows: int, size: float, factor: float
+) -> None:
+    """Beside a calm validation part; what only that says is trusted by 2 / 7, or by 45 / 50."""
+    random = np.random.default_rng(5)
+
+    def part(count: int, size: float) -> list[tuple[Forecasts, np.ndarray]]:
+        came = size * random.normal(size=(6 * count, 6))
+        told = np.broadcast_to(1.2816 * np.array([-1.0, 0.0, 1.0]), (*came.shape, 3))
+        return [(Forecasts(told.mean(-1), told), came)]
+
+    low, _, high = spreads(part(windows, size), LEVELS, part(10 * windows, 1.0))
+    assert low == pytest.approx(factor, rel=0.05)
+    assert high == pytest.approx(factor, rel=0.05)
 
 
 def test_few_windows_are_covered_about_as_often_as_promised() -> None:

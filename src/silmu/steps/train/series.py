@@ -34,7 +34,8 @@ HEAD = "time-series-forecasting"
 AT_ONCE = 512
 """Windows that are validated at once."""
 MOST_VALIDATED = 4096
-"""Windows of the validation part that decide which weights are best, spread over all."""
+"""Windows of the validation part that decide which weights are best, spread over all; and of either
+part that tell how wide forecasts are to be."""
 NUM_WINDOWS = 64
 """How many windows network and graph are compared on."""
 LARGEST = 50.0
@@ -92,21 +93,21 @@ class SeriesObjective(Objective):
     def validate(self) -> dict[str, float]:
         """The loss of the validation part."""
         total = weight = 0.0
-        for batch, _ in self._validation(MOST_VALIDATED):
+        for batch, _ in self._windows(self.validation, MOST_VALIDATED):
             part, count = self.loss(self._there(batch))
             total, weight = total + float(part), weight + float(count)
         return {"loss": total / weight, self.metric: total / weight}
 
-    def validation_forecasts(self) -> Iterator[tuple[Forecasts, NDArray[np.float64]]]:
-        """What is told of the validation part before spreads are fitted, and what came.
+    def forecasts(self, part: SeriesFeatures) -> Iterator[tuple[Forecasts, NDArray[np.float64]]]:
+        """What is told of the training or validation part before spreads are fitted, and what came.
 
         Both in the user's unit, the second (rows, steps) with NaN where nothing was observed.
         """
         most = getattr(self.network, "most_forecasts", MOST_VALIDATED)
-        for batch, windows in self._validation(most):
+        for batch, windows in self._windows(part, most):
             feeds = {k: v for k, v in self._there(batch).items() if not k.startswith("told_")}
             arrays = self.network(**feeds).float().cpu().numpy()
-            came = self.validation.told(windows, self.processor.prediction_length)
+            came = part.told(windows, self.processor.prediction_length)
             read = self.processor.arrays(self.panel, windows[:, 0], windows[:, 1])
             yield self.processor.told(arrays, read), came
 
@@ -121,12 +122,14 @@ class SeriesObjective(Objective):
     def _there(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: one.to(self.device) for name, one in batch.items()}
 
-    def _validation(self, most: int) -> Iterator[tuple[dict[str, Tensor], NDArray[np.int64]]]:
-        every = self.validation.windows
+    def _windows(
+        self, part: SeriesFeatures, most: int
+    ) -> Iterator[tuple[dict[str, Tensor], NDArray[np.int64]]]:
+        every = part.windows
         chosen = every[:: -(-len(every) // most)]
         for start in range(0, len(chosen), AT_ONCE):
             windows = np.asarray(chosen[start : start + AT_ONCE])
-            yield self._batch(self.validation, windows), windows
+            yield self._batch(part, windows), windows
 
     def _batch(self, part: SeriesFeatures, windows: NDArray[np.int64]) -> dict[str, Tensor]:
         read = self.processor.arrays(self.panel, windows[:, 0], windows[:, 1])
@@ -164,7 +167,10 @@ def write_model(
     """
     objective.network.eval()
     with torch.inference_mode():
-        fitted = spreads(objective.validation_forecasts(), objective.processor.quantiles)
+        validation, train = (
+            objective.forecasts(part) for part in (objective.validation, objective.train)
+        )
+        fitted = spreads(validation, objective.processor.quantiles, train)
     processor = objective.processor.with_outcome(fitted)
     network: Any = copy.deepcopy(objective.network).cpu().float().eval()
     saved = getattr(network, "model", network)
