@@ -66,11 +66,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 # ── where the parts lie ────────────────────────────────────────────────────────────────────────
 
 
-def parts(steps: int, ahead: int, share: float = 0.15, **more: Any) -> tuple[int, ...]:
+def parts(
+    steps: int, ahead: int, share: float = 0.15, outage: slice = slice(0), **more: Any
+) -> tuple[int, ...]:
     one = Series("", 1000, np.arange(float(steps)))
+    one.values[outage] = np.nan
     cuts = windows.cut([one], ahead, share, share, 0)
-    found = windows.earlier([one], cuts, ahead, share, share, **more)
-    assert list(found[:1]) == [cuts.test][: len(found)]
+    found = windows.earlier([one], cuts, 8, ahead, share, share, **more)
     return tuple(1000 + steps - end for end in found)
 
 
@@ -80,9 +82,10 @@ def test_a_test_of_four_horizons_is_enough() -> None:
 
 
 def test_parts_are_added_until_there_are_ten_horizons() -> None:
-    # 36 + 31 + 26 + 22 steps of 240: of 9 that are told at once two earlier parts make ten.
+    # 36 + 31 + 26 + 22 steps of 240, and 37 + 32 + 26 of 250.
     assert parts(240, 10) == (36, 67, 93)
-    assert parts(240, 9.3) == (36, 67)  # type: ignore[arg-type]
+    assert parts(250, 9) == ()
+    assert parts(250, 10) == (38, 70, 97)
 
 
 def test_none_has_less_than_half_of_the_training() -> None:
@@ -97,10 +100,26 @@ def test_what_there_is_no_room_for_is_refused() -> None:
     assert "backtest=3" in error.value.hint
 
 
+def test_a_part_in_which_nothing_was_observed_is_left_out() -> None:
+    # Of 200 days told 10 at once, the parts end 30, 56 and 78 days before the last.
+    assert parts(200, 10) == (30, 56, 78)
+    assert parts(200, 10, outage=slice(122, 144)) == (30, 78)
+    assert 56 not in parts(200, 10, outage=slice(100, 122))
+    with pytest.raises(UsageError, match="have room for"):
+        parts(200, 10, outage=slice(20, 170), count=3)
+
+
+def test_an_outage_in_an_earlier_part_ends_no_run(tmp_path: Path) -> None:
+    gone = {str(np.datetime64(FIRST) + day) for day in range(58, 72)}
+    data = [{**row, "sold": None} if row["date"] in gone else row for row in rows()]
+    run = train(tmp_path / "run", data, prediction_length=6)
+    assert 1 <= len(run.report.details["series"]["parts"]) <= 4
+
+
 def test_a_series_that_begins_later_is_in_no_part_before_it() -> None:
     late = [Series("a", 0, np.arange(200.0)), Series("b", 150, np.arange(50.0))]
     cuts = windows.cut(late, 10, 0.15, 0.15, 0)
-    assert windows.earlier(late, cuts, 10, 0.15, 0.15) == (170, 144, 122)
+    assert windows.earlier(late, cuts, 8, 10, 0.15, 0.15) == (170, 144, 122)
 
 
 @pytest.mark.parametrize("value", [-1, 21])
@@ -114,11 +133,27 @@ def test_how_many_is_checked_before_any_work(value: int, tmp_path: Path) -> None
 
 def test_a_budget_is_for_the_model(tmp_path: Path) -> None:
     """Without one, a short test is told with earlier parts; with one, where they are asked for."""
-    short = {"prediction_length": 6, "until": "design"}
-    assert train(tmp_path / "none", rows(), **short).settings["backtest"] == 3
-    assert train(tmp_path / "budget", rows(), budget="10m", **short).settings["backtest"] == 0
+    short = {"prediction_length": 6, "until": "prepare"}
+    runs = {
+        "none": train(tmp_path / "none", rows(), **short),
+        "budget": train(tmp_path / "budget", rows(), budget="10m", **short),
+        "asked": train(tmp_path / "asked", rows(), budget="10m", backtest=2, **short),
+    }
+    counts = {name: len(earlier_of(prepared(run))) for name, run in runs.items()}
+    assert counts == {"none": 3, "budget": 0, "asked": 2}
+    # What was decided of this series is no demand on another one.
+    assert "backtest" not in runs["none"].settings
     asked = TimeSeriesForecastingConfig().changed({"budget": "10m", "backtest": 3})
     assert asked.training_seconds == 150
+
+
+def test_a_search_is_told_by_the_last_part(tmp_path: Path) -> None:
+    """For it chooses settings by time that earlier parts would be tested on."""
+    with pytest.raises(UsageError, match="backtest is 2 beside a search"):
+        train(tmp_path / "run", rows(), search=2, backtest=2)
+    assert not (tmp_path / "run").exists()
+    found = train(tmp_path / "run", rows(), until="prepare", search=2, prediction_length=6)
+    assert earlier_of(prepared(found)) == ()
 
 
 # ── what the networks of the parts saw ─────────────────────────────────────────────────────────
@@ -216,6 +251,10 @@ def test_parts_that_lack_a_network_are_told(run: Run, tmp_path: Path) -> None:
     report = silmu.evaluate(place, quiet=True)
     assert len(report.details["series"]["parts"]) == 2
     assert any("1 earlier part of time lacks a network" in one for one in report.warnings)
+    # As it says, the run goes on, and is judged again.
+    report = silmu.train(place, data=rows(), quiet=True).report
+    assert len(report.details["series"]["parts"]) == 3
+    assert not any("lacks a network" in one for one in report.warnings)
 
 
 def test_without_baselines_too(run: Run, tmp_path: Path) -> None:
@@ -252,6 +291,7 @@ def child() -> Iterator[Trainings]:
 
 
 def test_a_kill_among_the_parts_changes_nothing(child: Trainings) -> None:
+    assert child(child.folder / "first", backtest=2).model  # which leaves graphs in the cache
     whole = child(child.folder / "whole", "--trace", backtest=2)
     of_parts = [n for n, one in enumerate(whole.trace, 1) if f"{BACKTEST}/" in one]
     expected = digest(child.folder / "whole" / BACKTEST)

@@ -166,6 +166,23 @@ def test_run_toml_repeats_a_run(trained: dict[str, Run], tmp_path: Path) -> None
 # ── step by step ───────────────────────────────────────────────────────────────────────────────
 
 
+def test_run_toml_repeats_a_run_without_covariates(tmp_path: Path) -> None:
+    data = tmp_path / "sales.csv"
+    lines = [f"{row['date']},{row['sold']}\n" for row in rows(shops=1)]
+    data.write_text("date,sold\n" + "".join(lines))
+    settings = {**QUICK, "known": None}
+    task, file = "time-series-forecasting", tmp_path / "one" / "run.toml"
+    one = silmu.train(
+        task, data=data, output=file.parent, settings=settings, until="prepare", quiet=True
+    )
+    two = silmu.train(config=file, output=tmp_path / "two", until="prepare", quiet=True)
+    assert "input" not in one.settings
+    assert two.settings == one.settings
+    # An older silmu wrote that nothing is the input.
+    file.write_text(file.read_text() + 'input = ""\n')
+    silmu.train(config=file, output=tmp_path / "three", until="prepare", quiet=True)
+
+
 def test_verb_by_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(series_gradients, "LEAST", 2)
     monkeypatch.setattr(series_gradients, "MOST", 2)

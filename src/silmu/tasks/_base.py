@@ -192,7 +192,7 @@ class Task(ABC, Generic[C]):
             folder,
             kind=self.rows,
             query=config.query,
-            input=config.input,
+            input=config.input or None,  # "" of series without covariates, by an older silmu
             target=config.target,
             group=config.group,
             time=config.time,

@@ -114,7 +114,7 @@ class Supervised(Task[S]):
         self.config = self.config.changed(
             {
                 "network": self.network_of(dataset),
-                "input": join(roles.input),
+                "input": join(roles.input) or None,
                 "target": join(roles.target),
                 **{k: v for k in ("group", "time") if (v := getattr(roles, k)) is not None},
             }

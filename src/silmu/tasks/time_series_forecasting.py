@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from silmu.errors import UsageError
 from silmu.tasks._supervised import Supervised, SupervisedConfig
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class TimeSeriesForecastingConfig(SupervisedConfig):
     backtest: int | None = None
     """How many earlier parts of time are tested on too, each by a network that saw only what lies
     before it. None for as many as make ten times what is told at once of a test part that is not
-    four times that, but three at most; with a budget for none."""
+    four times that, but three at most; with a budget or a search for none."""
 
     # design
     head: str | None = None
@@ -67,7 +68,8 @@ class TimeSeriesForecastingConfig(SupervisedConfig):
         """The settings of the prepare step."""
         names = ("prediction_length", "context_length", "season", "fill", "normalise", "gap")
         own = {name: getattr(self, name) for name in (*names, "split", "validation", "test")}
-        backtest = 0 if self.backtest is None and self.budget is not None else self.backtest
+        by_itself = self.budget is None and self.search is None
+        backtest = 0 if self.backtest is None and not by_itself else self.backtest
         return {**own, "known": self.known, "backtest": backtest}
 
     @property
@@ -98,6 +100,12 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
         network, given = self.config.network, self.config.to_dict()
         SeriesSettings.of(self.config.of_prepare())
+        if self.config.search is not None and self.config.backtest:
+            raise UsageError(
+                f"backtest is {self.config.backtest} beside a search, which chooses settings by "
+                "time that earlier parts would be tested on",
+                hint="leave out --search; or leave out backtest, and the test part alone is told",
+            )
         series.check(network, given, type(self.config)().to_dict())
         decided = series.decided(network, given)
         if trains:
@@ -121,13 +129,12 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """2: windows of the series; what was open of them stands in the settings then."""
-        from silmu.steps.prepare.series import earlier_of, processor_of
+        from silmu.steps.prepare.series import processor_of
 
         found = super().prepare(dataset)
         processor = processor_of(found)
         names = ("prediction_length", "context_length", "season")
-        settled = {name: getattr(processor, name) for name in names}
-        self.config = self.config.changed({**settled, "backtest": len(earlier_of(found))})
+        self.config = self.config.changed({name: getattr(processor, name) for name in names})
         return found
 
     def read(self, dataset: Dataset, folder: Path) -> Prepared:
@@ -176,35 +183,35 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
     def train(self, design: Design, prepared: Prepared) -> Path:
         """4: the model, and one for each earlier part of time that is tested on too."""
-        from silmu.steps.prepare.series import earlier_of
+        from silmu.steps.prepare.series import BACKTEST, earlier_of
 
         model = super().train(design, prepared)
-        ends = earlier_of(prepared)
+        report, ends = self.folder / "5-report" / "metrics.json", earlier_of(prepared)
         if ends and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             self.tell(f"backtest: left out among several processes; silmu train {self.folder}")
             return model
         for number, end in enumerate(ends, 1):
-            self._train_earlier(number, end, design, prepared)
+            folder = self.folder / BACKTEST / str(number)
+            if not (folder / "4-model").exists():
+                self.tell(f"backtest: earlier part {number} of {len(ends)}")
+                report.unlink(missing_ok=True)  # one without this part
+                self._train_earlier(folder, end, design, prepared)
         return model
 
-    def _train_earlier(self, number: int, end: int, design: Design, prepared: Prepared) -> None:
+    def _train_earlier(self, folder: Path, end: int, design: Design, prepared: Prepared) -> None:
         """The same network, of what lies before an earlier end, with the same settings."""
         from silmu.steps.prepare import prepare_series
         from silmu.steps.prepare.prepared import Prepared
-        from silmu.steps.prepare.series import BACKTEST, processor_of
+        from silmu.steps.prepare.series import processor_of
 
-        folder = self.folder / BACKTEST / str(number)
-        if (folder / "4-model").exists():
-            return
         dataset = prepared.dataset
         known = [one.name for one in processor_of(prepared).known]
         asked = {**self.config.of_prepare(), "known": known, "backtest": 0, "until": end}
         place = folder / "2-prepared"
         if not place.exists():
             prepare_series(dataset, place, settings=asked)
-        config = self.config.changed({"gradients": False, "search": None})
+        config = self.config.changed({"gradients": False})
         part = TimeSeriesForecasting(config, folder, quiet=self.quiet)
-        self.tell(f"backtest: earlier part {number} of {self.config.backtest}")
         Supervised.train(part, design, Prepared.open(place, dataset))
 
     def objective(self, network: str, prepared: Prepared, settings: Mapping[str, Any]) -> Any:

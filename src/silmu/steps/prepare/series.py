@@ -132,9 +132,6 @@ def write_series(
     season = settings.season or windows.season_of(parts, read.step, ahead)
     training = max(len(part) for part in parts)
     context = settings.context_length or windows.context(season, ahead, training)
-    earlier = windows.earlier(
-        series, cuts, ahead, settings.validation, settings.test, settings.backtest
-    )
     processor = SeriesProcessor.fitted(
         replace(read, series=series),
         collected.layout_of(dataset),
@@ -146,6 +143,8 @@ def write_series(
         season=season,
         known=settings.known,
     )
+    shares = settings.validation, settings.test
+    earlier = windows.earlier(series, cuts, context, ahead, *shares, settings.backtest)
     first = min(one.first for one in series)
     limits = (("train", first, until), ("validation", cuts.validation, cuts.test - cuts.gap))
     found = {name: windows.windows(series, low, high, context, ahead) for name, low, high in limits}

@@ -128,6 +128,7 @@ def cut(
 def earlier(
     series: Sequence[Series],
     cuts: Cuts,
+    context_length: int,
     prediction_length: int,
     validation: float,
     test: float,
@@ -136,11 +137,13 @@ def earlier(
     """Where earlier parts of time end that are tested on too, the latest first.
 
     Each ends where the test part after it begins, and is cut as if nothing came later: a rolling
-    origin of the whole run (Tashman 2000, https://doi.org/10.1016/S0169-2070(00)00065-0).
+    origin of the whole run (Tashman 2000, https://doi.org/10.1016/S0169-2070(00)00065-0). One in
+    which nothing was observed to learn, validate or test, as in an outage, is left out.
 
     Args:
         series: that are cut.
         cuts: of the run itself.
+        context_length: steps that are read.
         prediction_length: steps that are told.
         validation, test: the shares of each part.
         count: how many. If not given, none beside a test of FEW horizons, and beside a shorter one
@@ -165,8 +168,11 @@ def earlier(
             break
         if count is None and 2 * (own.validation - first) < cuts.validation - first:
             break
-        found.append(end)
-        told += end - own.test
+        limits = (first, own.validation - own.gap), (own.validation, own.test - own.gap)
+        sizes = context_length, prediction_length
+        if all(len(windows(cut_off, *one, *sizes)) for one in (*limits, (own.test, end))):
+            found.append(end)
+            told += end - own.test
     if count is not None and len(found) < count:
         raise UsageError(
             f"backtest is {count}, and the series have room for {len(found)}",

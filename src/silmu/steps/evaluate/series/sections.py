@@ -73,13 +73,17 @@ def how(report: Mapping[str, Any]) -> str | None:
     if chosen := part(found, "validation"):
         names = {name: baseline_name(report, name) for name in chosen}
         told = ", ".join(f"{names[name]} {figure(value)}" for name, value in chosen.items())
-        of_it = "no figure here is of that part"
-        if several:
-            of_it = "each part of time has such a part of its own, which none of its figures is of"
+        all_of_it = (
+            "the weights, the line that they began with, how near to it the medians are drawn and "
+            "how wide the deciles are"
+        )
+        where = "on the validation part of the last" if several else "on validation"
+        parts.append(f"The naive forecast to compare with was chosen {where}: {told}.")
         parts.append(
-            f"The naive forecast to compare with was chosen on validation: {told}. So were the "
-            "weights, the line that they began with, how near to it the medians are drawn and how "
-            f"wide the deciles are; {of_it}."
+            f"Of each part {all_of_it} were chosen on a validation part of its own; lengths, "
+            "season and other settings are those of the last."
+            if several
+            else f"So were {all_of_it}; no figure here is of that part."
         )
     for name, why in part(found, "left_out").items():
         parts.append(f"There is no {name.upper()} beside it: {why}.")
