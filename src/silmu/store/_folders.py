@@ -162,7 +162,7 @@ def move(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
 
 
 def remove(folder: str | os.PathLike[str]) -> None:
-    """Delete a folder so that a kill half-way leaves nothing that looks whole.
+    """Delete a folder, or a file, so that a kill half-way leaves nothing that looks whole.
 
     >>> with store.new_folder("old") as writer:
     ...     writer.write("a.txt", b"a")

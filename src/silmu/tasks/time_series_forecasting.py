@@ -183,6 +183,7 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
 
     def train(self, design: Design, prepared: Prepared) -> Path:
         """4: the model, and one for each earlier part of time that is tested on too."""
+        from silmu import store
         from silmu.steps.prepare.series import BACKTEST, earlier_of
 
         model = super().train(design, prepared)
@@ -194,7 +195,8 @@ class TimeSeriesForecasting(Supervised[TimeSeriesForecastingConfig]):
             folder = self.folder / BACKTEST / str(number)
             if not (folder / "4-model").exists():
                 self.tell(f"backtest: earlier part {number} of {len(ends)}")
-                report.unlink(missing_ok=True)  # one without this part
+                if report.exists():  # one without this part
+                    store.remove(report)
                 self._train_earlier(folder, end, design, prepared)
         return model
 
